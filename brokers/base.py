@@ -1,0 +1,161 @@
+"""BaseBroker, what every broker is a subclass of, and Field, how it declares its settings."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+from brokers import registry
+from brokers.config import REFERENCES, Entry, Resolver, ServiceSettings, convert, unknown_key
+from brokers.errors import BrokerLoadError, ConfigError
+
+T = TypeVar("T")
+
+_OWN_VERSION_DIGITS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One setting that a broker understands.
+
+    `payload['service']` has it under its name in lower case, converted to `type`. Types (`brokers.config` holds the
+    table): string, boolean, integer, duration (seconds, as a number), bytes, list, url, choice.
+    """
+
+    name: str
+    required: bool = False
+    default: Any = None
+    """The value, already of the type, when it is not configured."""
+    type: str = "string"
+    secret: bool = False
+    """Masked wherever it could be shown or kept."""
+    choices: tuple[str, ...] = ()
+    """For `type='choice'`."""
+    help: str = ""
+
+    @property
+    def key(self) -> str:
+        """The name in the payload and, in any case, in the configuration."""
+        return self.name.lower()
+
+
+class BrokerType(type):
+    """Registers each broker class under its name and version, refuses what cannot work, and does nothing else."""
+
+    def __init__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> None:
+        super().__init__(name, bases, namespace)
+        if not bases or namespace.get("abstract", False):
+            return
+        place = f"{_file_of(cls)}: class {cls.__qualname__}"
+        if not callable(getattr(cls, "handle", None)) or cls.handle is BaseBroker.handle:  # type: ignore[attr-defined]  # a BaseBroker by construction
+            raise BrokerLoadError(place, "has no method handle(self, payload)")
+        broker_name = namespace.get("name") or name.lower().removesuffix("broker") or name.lower()
+        registry.check(broker_name, place)
+        cls.name = broker_name
+        cls.version = str(namespace.get("version") or _version_of(cls))
+        registry.register(cls.name, cls.version, cls)  # type: ignore[arg-type]  # likewise
+
+
+class BaseBroker(metaclass=BrokerType):
+    """Carries a payload to one outside service.
+
+    Write one method, `handle(payload)`. Return when it is delivered (a returned string is kept as the note); raise
+    `RetryLater`, `PermanentFailure`, or anything else to be tried again on the schedule. Instances are made without
+    arguments; `handle` may run in any thread, several at once.
+    """
+
+    name: ClassVar[str]
+    """What a configuration calls it: the class name in lower case, less a trailing `Broker`, unless set."""
+    version: ClassVar[str]
+    """Unless set, the hash of the source file."""
+    fields: ClassVar[Sequence[Field]] = ()
+    """The settings it understands; () takes whatever is configured."""
+    needs: ClassVar[frozenset[str] | set[str]] = frozenset()
+    """What the reader shall add to the payload: `diff`."""
+    abstract: ClassVar[bool] = False
+    """Set in a base class of several brokers, which is none itself."""
+
+    def handle(self, payload: dict[str, Any]) -> str | None:
+        """Deliver `payload`, this broker's own copy."""
+        raise NotImplementedError
+
+    def endpoint(self, settings: Mapping[str, Any]) -> str:
+        """Where deliveries with `settings` go, for the limit per host; '' when there is nothing to share out."""
+        return str(settings.get("host") or "")
+
+    @classmethod
+    def settings_of(cls, service: ServiceSettings, resolve: Resolver | None = None) -> tuple[dict[str, Any], list[ConfigError]]:
+        """What `payload['service']` will hold for `service`, and what is wrong with it.
+
+        `resolve` follows references to secrets (`brokers.config.resolver`); without it they are left as they stand,
+        and not checked, so that a diagnosis never reads one.
+        """
+        values: dict[str, Any] = {row.key: row.default for row in cls.fields if row.default is not None}
+        rows = {row.key: row for row in cls.fields}
+        problems: list[ConfigError] = []
+        for key, entry in service.fields.items():
+            if rows and key not in rows:
+                problems.append(unknown_key(entry, sorted(row.name for row in cls.fields)))
+                continue
+            try:
+                values[key] = _value_of(entry, rows.get(key), resolve)
+            except ValueError as error:
+                shown = "the value" if key in rows and rows[key].secret else repr(entry.value)
+                problems.append(
+                    ConfigError(f"{shown} is not right", setting=entry.setting, origin=entry.origin, remedy=str(error))
+                )
+        problems += [
+            ConfigError(
+                f"the broker {cls.name} needs it",
+                setting=f"{service.section}.{service.service}.{row.name}",
+                origin=service.origins.get("broker", ""),
+                remedy=f"set it: {row.help}" if row.help else "set it",
+            )
+            for row in cls.fields
+            if row.required and row.key not in service.fields
+        ]
+        return values, problems
+
+    def get_local(self, name: str, factory: Callable[[], T]) -> T:
+        """This thread's own instance of `factory()`, made once per thread and broker version.
+
+        So what a session learns - cookies, authentication, caches - never reaches another thread.
+        """
+        held: dict[tuple[str, str, str], Any] = _local.__dict__.setdefault("held", {})
+        key = (type(self).name, type(self).version, name)
+        if key not in held:
+            held[key] = factory()
+        instance: T = held[key]
+        return instance
+
+
+_local = threading.local()
+
+
+def _value_of(entry: Entry, row: Field | None, resolve: Resolver | None) -> Any:
+    raw = "true" if entry.value is None else entry.value
+    if raw.partition(":")[0] in REFERENCES:
+        if resolve is None:
+            return raw
+        raw = resolve(raw)
+    return raw if row is None else convert(raw, row.type, row.choices)
+
+
+def _file_of(cls: type) -> str:
+    try:
+        return inspect.getfile(cls)
+    except (TypeError, OSError):
+        return f"module {cls.__module__}"
+
+
+def _version_of(cls: type) -> str:
+    try:
+        source = Path(inspect.getfile(cls)).read_bytes()
+    except (TypeError, OSError):
+        return "0"
+    return hashlib.sha256(source).hexdigest()[:_OWN_VERSION_DIGITS]

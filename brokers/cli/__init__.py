@@ -1,0 +1,1 @@
+"""The command `oberon`: `main` and one module for each sub-command."""

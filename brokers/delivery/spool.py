@@ -1,0 +1,196 @@
+"""The spool: one file for each event, whole or not there. The hooks write it, the worker empties it.
+
+A file is opened in `tmp/` (O_EXCL, O_NOFOLLOW), written, fsynced, renamed into `new/`, and the directory fsynced; so when
+`write` returns, the event survives a killed process and a lost power supply. Inside: one line `oberon-event 1 LENGTH
+SHA256`, then the JSON of `payload.push.Event.to_record`, ASCII. What does not check goes to `bad/` and is never tried again.
+
+On the hooks' path: `json` (15 ms, most of it `re`) and `hashlib` (6 ms, OpenSSL) are avoided for the writing half.
+"""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+MAGIC = "oberon-event 1"
+MAX_BYTES = 64 * 1024 * 1024  # 500,000 refs in one push; a larger file is none of ours
+STALE_S = 36 * 3600  # of a file in tmp/, as maildir(5) has it
+
+
+class BadSpoolFile(Exception):
+    """A file in the spool that is no event; `reason` says why."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(path, reason)
+        self.path = path
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}"
+
+
+# --------------------------------------------------------------------------------------------------------- the hooks' half
+
+
+def new_id() -> str:
+    """An event's id: 128 random bits in hex."""
+    return os.urandom(16).hex()
+
+
+def write(state_dir: str, record: dict[str, Any]) -> str:
+    """Put an event into the spool; its path. `record` is of `Event.to_record`'s shape. Raises OSError.
+
+    After an error the event may still be there (a failed fsync of the directory): its id makes that harmless.
+    """
+    name = record["id"]
+    data = encode(record)
+    folder = os.path.join(state_dir, "spool")
+    draft = os.path.join(folder, "tmp", f"{name}.{os.getpid()}")
+    final = os.path.join(folder, "new", name)
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            written = 0
+            while written < len(data):
+                written += os.write(descriptor, data[written:])
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        os.rename(draft, final)
+    except BaseException:
+        try:
+            os.unlink(draft)
+        except OSError:
+            pass  # it may be renamed already, or the disk is gone; the worker removes stale drafts
+        raise
+    _sync_directory(os.path.dirname(final))
+    return final
+
+
+def encode(record: dict[str, Any]) -> bytes:
+    """The bytes of a spool file."""
+    body = _json(record).encode("ascii")
+    return f"{MAGIC} {len(body)} {_sha256(body)}\n".encode("ascii") + body
+
+
+def _json(value: object) -> str:
+    """JSON in ASCII; a byte that `surrogateescape` smuggled into a string comes back from `json.loads` as it was."""
+    if isinstance(value, str):
+        return _quoted(value)
+    if value is None or value is True or value is False:
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, (int, float)):
+        return repr(value)
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{_quoted(key)}:{_json(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ",".join(map(_json, value)) + "]"
+    raise TypeError(f"an event holds no {type(value).__name__}")
+
+
+try:
+    from _json import encode_basestring_ascii as _quoted  # the C half of json.encoder, without `re`
+except ImportError:
+    from json.encoder import encode_basestring_ascii as _quoted
+
+
+def _sha256(data: bytes) -> str:
+    try:
+        from _sha2 import sha256  # Python 3.12 and later
+    except ImportError:
+        try:
+            from _sha256 import sha256  # 3.11
+        except ImportError:
+            from hashlib import sha256
+    digest: str = sha256(data).hexdigest()
+    return digest
+
+
+def _sync_directory(path: str) -> None:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except PermissionError:
+        return  # a drop box of mode 3730 cannot be opened by those who may only add to it
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+# -------------------------------------------------------------------------------------------------------- the worker's half
+
+
+def waiting(state_dir: str) -> list[str]:
+    """Paths of what lies in `new/`, oldest first by modification time. Raises OSError if the spool cannot be listed."""
+    entries = []
+    with os.scandir(os.path.join(state_dir, "spool", "new")) as listing:
+        for entry in listing:
+            try:
+                entries.append((entry.stat(follow_symlinks=False).st_mtime_ns, entry.path))
+            except FileNotFoundError:
+                continue  # another process took it between the listing and the look
+    return [path for _, path in sorted(entries)]
+
+
+def load(path: str) -> dict[str, Any]:
+    """The record in a spool file. Raises BadSpoolFile, or FileNotFoundError if another process was quicker."""
+    import json
+    import stat
+
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise BadSpoolFile(path, f"cannot be opened: {error.strerror}") from error
+    with os.fdopen(descriptor, "rb") as file:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            raise BadSpoolFile(path, "is not a regular file")
+        if found.st_size > MAX_BYTES:
+            raise BadSpoolFile(path, f"is larger than {MAX_BYTES} bytes")
+        data = file.read(MAX_BYTES + 1)
+    header, newline, body = data.partition(b"\n")
+    try:
+        magic, length, digest = header.decode("ascii").rsplit(" ", 2)
+        matches = magic == MAGIC and int(length) == len(body) and digest == _sha256(body)
+    except ValueError:
+        matches = False
+    if not (newline and matches):
+        raise BadSpoolFile(path, "is torn or not an event: length or checksum do not match")
+    try:
+        record = json.loads(body)
+    except ValueError as error:
+        raise BadSpoolFile(path, f"is not JSON: {error}") from error
+    if not isinstance(record, dict):
+        raise BadSpoolFile(path, "is not an event")
+    return record
+
+
+def remove(path: str) -> None:
+    """Take a file out of `new/`, after the outbox has it."""
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass  # a second worker on an old lock took it; the outbox knows the event by its id
+
+
+def set_aside(state_dir: str, path: str) -> str:
+    """Move what is no event into `bad/`, under a name of its own; the new path. Raises OSError."""
+    base = "".join(char if char.isalnum() or char in "._-" else "_" for char in os.path.basename(path))
+    target = os.path.join(state_dir, "spool", "bad", f"{base[:64]}.{os.urandom(4).hex()}")
+    os.rename(path, target)
+    return target
+
+
+def sweep(state_dir: str, now: float) -> Iterator[str]:
+    """Remove drafts in `tmp/` that no hook can still be writing (older than STALE_S at `now`); the paths removed."""
+    with os.scandir(os.path.join(state_dir, "spool", "tmp")) as listing:
+        stale = [entry.path for entry in listing if now - entry.stat(follow_symlinks=False).st_mtime > STALE_S]
+    for path in stale:
+        os.unlink(path)
+        yield path

@@ -1,0 +1,67 @@
+"""Where Oberon keeps its state, and how that folder is made. On the hooks' path: imports `os` only.
+
+STATE_DIR/
+    spool/tmp/         events being written
+    spool/new/         events for the worker
+    spool/bad/         files that were no events
+    outbox.sqlite3     deliveries and their record
+    worker.lock        held by the one worker
+    oberon.sock        wakes it
+    worker.log         what it said
+"""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SYSTEM_DIR = "/var/lib/oberon"
+PRIVATE_MODE = 0o700
+
+
+def choose(configured: str | None, environ: Mapping[str, str], beside: str | None = None) -> str:
+    """The state directory: `configured` (`oberon.stateDir`) if given, else the first that can be had.
+
+    `beside` is the git directory or `.hg`, for users without a home (some web servers); None where no repository is at
+    hand. Order: /var/lib/oberon if writable, $XDG_STATE_HOME/oberon, ~/.local/state/oberon, `beside`/oberon.
+    """
+    if configured:
+        return os.path.expanduser(configured)
+    if _can_write(SYSTEM_DIR) or _can_write(os.path.join(SYSTEM_DIR, "spool", "new")):
+        return SYSTEM_DIR
+    state_home = environ.get("XDG_STATE_HOME", "")
+    home = environ.get("HOME", "")
+    if not state_home.startswith("/") and home.startswith("/"):
+        state_home = os.path.join(home, ".local", "state")
+    if state_home.startswith("/") and (beside is None or _can_make(state_home)):
+        return os.path.join(state_home, "oberon")
+    if beside is not None:
+        return os.path.join(os.path.abspath(beside), "oberon")
+    return SYSTEM_DIR
+
+
+def prepare(state_dir: str) -> None:
+    """Make what is missing of `state_dir`, for its user alone; leave what is there as it is. Raises OSError."""
+    new = os.path.join(state_dir, "spool", "new")
+    if os.path.isdir(new):
+        return
+    os.makedirs(state_dir, PRIVATE_MODE, exist_ok=True)
+    for part in ("spool", "spool/tmp", "spool/bad", "spool/new"):
+        try:
+            os.mkdir(os.path.join(state_dir, part), PRIVATE_MODE)
+        except FileExistsError:
+            pass  # another hook made it a moment ago
+
+
+def _can_write(path: str) -> bool:
+    return os.path.isdir(path) and os.access(path, os.W_OK | os.X_OK)
+
+
+def _can_make(path: str) -> bool:
+    """Whether `path` is a directory one may write, or could be made under the nearest directory that is there."""
+    while not os.path.exists(path) and path != "/":
+        path = os.path.dirname(path)
+    return _can_write(path)

@@ -1,0 +1,151 @@
+"""Wake the worker, or start one that outlives the push. On the hooks' path: `os`, `fcntl` and `_socket` only.
+
+A child that holds the hook's stdout or stderr keeps the pusher waiting (receive-pack and hg's ssh peer read until every
+holder has closed), a thread dies with the process or is waited for, and a fork in hgweb keeps its listening port. So the
+worker is a new process with /dev/null on its three standard descriptors, a session of its own, no other descriptor,
+`/` as its directory, and `python -I`, so that nothing that was pushed lies on its import path.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+LOCK = "worker.lock"
+SOCKET = "oberon.sock"
+
+# What the worker keeps of the pusher's environment: where home, state and configuration are, and the language.
+# Nothing that points git or Python at what was pushed, no proxy, no secret of a forge.
+KEPT_VARIABLES = (
+    "CREDENTIALS_DIRECTORY",
+    "GIT_CONFIG_GLOBAL",
+    "GIT_CONFIG_NOSYSTEM",
+    "GIT_CONFIG_SYSTEM",
+    "HGRCPATH",
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "LC_CTYPE",
+    "LOGNAME",
+    "PATH",
+    "TZ",
+    "USER",
+    "XDG_CONFIG_HOME",
+    "XDG_STATE_HOME",
+)
+
+_BOOTSTRAP = "import sys; sys.path.extend(sys.argv.pop(1).split(':')); from brokers.cli.main import main; sys.exit(main())"
+
+
+def wake(state_dir: str, environ: Mapping[str, str]) -> str:
+    """See to it that a worker looks at the spool: `woken`, `started`, or `left` (a worker holds the lock, and scans
+    every 5 s). Call it after the event is in the spool. Raises OSError if no process can be started.
+    """
+    if _send(state_dir):
+        return "woken"
+    if _is_held(os.path.join(state_dir, LOCK)):
+        return "left"
+    start(state_dir, environ)
+    return "started"
+
+
+def start(state_dir: str, environ: Mapping[str, str]) -> None:
+    """Start a worker that leaves by itself when nothing is due. Raises OSError. Two at once do no harm: one gets the lock."""
+    null = os.devnull
+    arguments = command(state_dir)
+    actions: list[tuple[object, ...]] = [
+        (os.POSIX_SPAWN_OPEN, 0, null, os.O_RDONLY, 0),
+        (os.POSIX_SPAWN_OPEN, 1, null, os.O_WRONLY, 0),
+        (os.POSIX_SPAWN_OPEN, 2, null, os.O_WRONLY, 0),
+    ]
+    # Python's own descriptors close themselves on exec; those inherited from a server need not.
+    actions += [(os.POSIX_SPAWN_CLOSE, number) for number in _inheritable()]
+    os.posix_spawn(arguments[0], arguments, child_environment(environ), file_actions=actions, setsid=True)
+
+
+def command(state_dir: str) -> list[str]:
+    """The worker's argument list; it changes to `/` itself."""
+    return [
+        sys.executable,
+        "-I",
+        "-c",
+        _BOOTSTRAP,
+        import_path(),
+        "run",
+        "--leave-when-idle",
+        "--state-dir",
+        os.path.abspath(state_dir),
+    ]
+
+
+def import_path() -> str:
+    """Directories, joined by `:`, that `python -I` lacks but this process imported Oberon from."""
+    return os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+def child_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """What of `environ` a process that outlives the push may see."""
+    return {name: environ[name] for name in KEPT_VARIABLES if name in environ}
+
+
+def address(state_dir: str, descriptor: int) -> str:
+    """The socket's address through an open descriptor of `state_dir`: a socket's path may have 107 bytes only (unix(7))."""
+    path = os.path.join(state_dir, SOCKET)
+    return path if len(os.fsencode(path)) < 100 else f"/proc/self/fd/{descriptor}/{SOCKET}"  # noqa: PLR2004 - below the limit
+
+
+def _send(state_dir: str) -> bool:
+    """One datagram to a live worker; False when there is none or it is not ours to wake."""
+    try:
+        from _socket import AF_UNIX, MSG_DONTWAIT, SOCK_DGRAM, socket  # `socket` itself costs 15 ms
+    except ImportError:
+        from socket import AF_UNIX, MSG_DONTWAIT, SOCK_DGRAM, socket  # type: ignore[assignment]  # the class over the same one
+    try:
+        descriptor = os.open(state_dir, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    channel = socket(AF_UNIX, SOCK_DGRAM)
+    try:
+        channel.sendto(b"new", MSG_DONTWAIT, address(state_dir, descriptor))
+    except BlockingIOError:
+        return True  # its queue is full of wake-ups
+    except OSError:
+        return False
+    finally:
+        channel.close()
+        os.close(descriptor)
+    return True
+
+
+def _is_held(path: str) -> bool:
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _inheritable() -> list[int]:
+    try:
+        numbers = [int(name) for name in os.listdir("/proc/self/fd")]
+    except (OSError, ValueError):
+        return []
+    found = []
+    for number in numbers:
+        try:
+            if number > 2 and os.get_inheritable(number):  # noqa: PLR2004 - after stdin, stdout, stderr
+                found.append(number)
+        except OSError:
+            continue  # the listing's own descriptor
+    return found
