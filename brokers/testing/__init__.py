@@ -1,0 +1,20 @@
+"""Real servers on this machine that keep what they are sent: for tests of brokers and for `oberon demo`.
+
+    with Receiver() as receiver, Mailbox() as mailbox:
+        ...                                     # something posts to receiver.url, mails to mailbox.host:mailbox.port
+        [request] = receiver.wait(1)
+        assert request.payload()["commits"]
+        [mail] = mailbox.wait(1)
+        assert mail.message["Subject"]
+
+Both listen on 127.0.0.1 only, run in threads of their own, write nothing to stderr, and may be used from any thread.
+Stopped and entered again, a server comes back on the same port with its record kept: an endpoint that was down for a while.
+"""
+
+from __future__ import annotations
+
+from brokers.testing.mailbox import Mailbox, ReceivedMail
+from brokers.testing.receiver import ReceivedRequest, Receiver
+from brokers.testing.record import NothingCameError
+
+__all__ = ["Mailbox", "NothingCameError", "ReceivedMail", "ReceivedRequest", "Receiver"]
