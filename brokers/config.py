@@ -180,9 +180,8 @@ class Option:
 
 
 def _option(name: str, type_name: str, default: str, help_text: str, choices: tuple[str, ...] = ()) -> Any:
-    value = convert(default, type_name, choices) if default else ("" if type_name == "string" else None)
-    if not default and type_name in ("list", "paths"):
-        value = ()
+    without = () if type_name in ("list", "paths") else None
+    value = convert(default, type_name, choices) if default else without
     return field(default=value, metadata={"option": Option(name, type_name, help_text, default, choices)})
 
 

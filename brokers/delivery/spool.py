@@ -84,7 +84,10 @@ def _json(value: object) -> str:
     if value is None or value is True or value is False:
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, (int, float)):
-        return repr(value)
+        number = repr(value)
+        if number in ("nan", "inf", "-inf"):
+            raise TypeError(f"an event holds no {number}")
+        return number
     if isinstance(value, dict):
         return "{" + ",".join(f"{_quoted(key)}:{_json(item)}" for key, item in value.items()) + "}"
     if isinstance(value, (list, tuple)):
@@ -137,23 +140,30 @@ def waiting(state_dir: str) -> list[str]:
 
 
 def load(path: str) -> dict[str, Any]:
-    """The record in a spool file. Raises BadSpoolFile, or FileNotFoundError if another process was quicker."""
+    """The record in a spool file. Raises BadSpoolFile; FileNotFoundError if another process was quicker; another OSError
+    if this process or machine cannot read it now (no descriptors, a failing disk): the file may be an event all the same.
+    """
+    import errno
     import json
     import stat
 
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except FileNotFoundError:
-        raise
     except OSError as error:
-        raise BadSpoolFile(path, f"cannot be opened: {error.strerror}") from error
-    with os.fdopen(descriptor, "rb") as file:
+        # A link, a socket, another user's file: opening it again will not help.
+        if error.errno in (errno.ELOOP, errno.ENXIO, errno.EACCES, errno.EPERM):
+            raise BadSpoolFile(path, f"cannot be opened: {error.strerror}") from error
+        raise
+    try:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
             raise BadSpoolFile(path, "is not a regular file")
         if found.st_size > MAX_BYTES:
             raise BadSpoolFile(path, f"is larger than {MAX_BYTES} bytes")
-        data = file.read(MAX_BYTES + 1)
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            data = file.read(MAX_BYTES + 1)
+    finally:
+        os.close(descriptor)
     header, newline, body = data.partition(b"\n")
     try:
         magic, length, digest = header.decode("ascii").rsplit(" ", 2)
@@ -164,7 +174,7 @@ def load(path: str) -> dict[str, Any]:
         raise BadSpoolFile(path, "is torn or not an event: length or checksum do not match")
     try:
         record = json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadSpoolFile(path, f"is not JSON: {error}") from error
     if not isinstance(record, dict):
         raise BadSpoolFile(path, "is not an event")
@@ -181,16 +191,24 @@ def remove(path: str) -> None:
 
 def set_aside(state_dir: str, path: str) -> str:
     """Move what is no event into `bad/`, under a name of its own; the new path. Raises OSError."""
-    base = "".join(char if char.isalnum() or char in "._-" else "_" for char in os.path.basename(path))
+    base = "".join(char if char.isascii() and char.isalnum() or char in "._-" else "_" for char in os.path.basename(path))
     target = os.path.join(state_dir, "spool", "bad", f"{base[:64]}.{os.urandom(4).hex()}")
     os.rename(path, target)
     return target
 
 
 def sweep(state_dir: str, now: float) -> Iterator[str]:
-    """Remove drafts in `tmp/` that no hook can still be writing (older than STALE_S at `now`); the paths removed."""
+    """Remove drafts in `tmp/` that no hook can still be writing (older than STALE_S at `now`); the paths removed.
+
+    What cannot be removed, a directory for example, stays. Raises OSError if `tmp/` cannot be listed.
+    """
     with os.scandir(os.path.join(state_dir, "spool", "tmp")) as listing:
-        stale = [entry.path for entry in listing if now - entry.stat(follow_symlinks=False).st_mtime > STALE_S]
-    for path in stale:
-        os.unlink(path)
-        yield path
+        drafts = list(listing)
+    for entry in drafts:
+        try:
+            if now - entry.stat(follow_symlinks=False).st_mtime <= STALE_S:
+                continue
+            os.unlink(entry.path)
+        except OSError:
+            continue  # a hook has renamed it meanwhile, or it is no draft
+        yield entry.path

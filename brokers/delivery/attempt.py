@@ -1,0 +1,136 @@
+"""One call of a broker for one delivery: nothing it does gets out, and how it ended is an `Outcome`.
+
+In: a service as configured, the payload's common part, the ways to a broker class and to secrets. The broker gets its own deep
+copy of the payload; whatever it raises - SystemExit and KeyboardInterrupt too - becomes an outcome; secrets are masked in all
+that is kept.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from brokers import loader
+from brokers.config import Configuration, Resolver, ServiceSettings
+from brokers.delivery import printed
+from brokers.delivery.outcome import TIMED_OUT, Outcome, Verdict
+from brokers.errors import BrokerLoadError, ConfigError, DeliveryFailed, PermanentFailure, RetryLater
+from brokers.transport.call import Call, placing
+from payload import text
+from payload.build import Service, address
+
+MASK = "****"
+MAX_REASON_CHARS = 500
+MAX_TRACE_CHARS = 8 * 1024
+_SHORTEST_MASKED = 4  # masking every "a" of a one-letter password would tell more than it hides
+
+
+def attempt(
+    service: ServiceSettings,
+    configuration: Configuration,
+    composed: Mapping[str, Any],
+    resolve: Resolver,
+    *,
+    timeout_s: float | None = None,
+    dry_run: bool = False,
+) -> Outcome:
+    """Call the broker of `service` once, for at most `timeout_s` seconds (None: as the service says). Never raises."""
+    started = time.monotonic()
+    call = Call(
+        deadline=started + (service.timeout_s if timeout_s is None else timeout_s),
+        allow_hosts=service.allow_hosts or configuration.settings.allow_hosts,
+        proxy=configuration.settings.proxy,
+        ca_bundle=configuration.settings.ca_bundle,
+        dry_run=dry_run,
+    )
+    secrets: list[str] = []
+    with printed.keeping() as said:
+        try:
+            outcome = _call(service, configuration, composed, resolve, call, secrets)
+        except BaseException as error:
+            outcome = _outcome_of(error, call)
+    details: dict[str, Any] = {"exchanges": [asdict(exchange) for exchange in call.exchanges], **outcome.details}
+    if said:
+        details["printed"] = "".join(said)[: printed.MAX_CHARS]
+    return Outcome(
+        outcome.verdict,
+        mask(_one_line(outcome.reason), secrets),
+        mask(_one_line(outcome.note), secrets),
+        outcome.after_s,
+        outcome.slow_down,
+        time.monotonic() - started,
+        _masked(details, secrets),
+    )
+
+
+def _call(
+    service: ServiceSettings,
+    configuration: Configuration,
+    composed: Mapping[str, Any],
+    resolve: Resolver,
+    call: Call,
+    secrets: list[str],
+) -> Outcome:
+    if not service.enabled:
+        return Outcome(Verdict.SKIPPED, "skipped: the service is disabled")
+    if service.problems:
+        raise service.problems[0]
+    broker = loader.broker_class(service.broker, configuration.settings.broker_path)
+    values, problems = broker.settings_of(service, resolve)
+    hidden = {row.key for row in broker.fields if row.secret}
+    secrets += [
+        value for key, value in values.items() if key in hidden and isinstance(value, str) and len(value) >= _SHORTEST_MASKED
+    ]
+    if problems:
+        raise problems[0]
+    payload = address(composed, Service(broker.name, values))
+    with placing(call):
+        note = broker().handle(payload)
+    return Outcome(Verdict.DELIVERED, note=note if isinstance(note, str) else "")
+
+
+def _outcome_of(error: BaseException, call: Call) -> Outcome:
+    match error:
+        case ConfigError():
+            return Outcome(Verdict.RETRY, str(error))  # an admin may mend it while the schedule lasts
+        case PermanentFailure():
+            return Outcome(Verdict.DEAD, str(error))
+        case RetryLater():
+            return Outcome(Verdict.RETRY, str(error), after_s=error.after_s)
+        case DeliveryFailed():
+            return Outcome(Verdict.RETRY, str(error), after_s=error.after_s, slow_down=error.slow_down)
+        case BrokerLoadError():
+            return Outcome(Verdict.RETRY, str(error))
+    trace = "".join(traceback.format_exception(error))[-MAX_TRACE_CHARS:]
+    if isinstance(error, TimeoutError) and call.remaining_s() == 0:
+        return Outcome(Verdict.RETRY, TIMED_OUT, slow_down=True, details={"traceback": trace})
+    told = str(error)
+    return Outcome(
+        Verdict.RETRY,
+        f"{type(error).__name__}: {told}" if told else type(error).__name__,
+        details={"traceback": trace},
+    )
+
+
+def _one_line(reason: str) -> str:
+    return text.visible(text.repair(reason))[:MAX_REASON_CHARS]
+
+
+def mask(told: str, secrets: Iterable[str]) -> str:
+    """`told` with each secret as `****`."""
+    for secret in secrets:
+        told = told.replace(secret, MASK)
+    return told
+
+
+def _masked(details: Any, secrets: Iterable[str]) -> Any:
+    if isinstance(details, str):
+        return mask(text.repair(details), secrets)
+    if isinstance(details, Mapping):
+        return {key: _masked(value, secrets) for key, value in details.items()}
+    if isinstance(details, list):
+        return [_masked(value, secrets) for value in details]
+    return details

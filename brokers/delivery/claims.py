@@ -1,0 +1,65 @@
+"""What the outbox hands out: events and deliveries under a lease, and what it takes in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from payload.push import Event
+
+
+@dataclass(frozen=True, slots=True)
+class NewDelivery:
+    """A delivery to be entered: for one service, waiting or skipped."""
+
+    service: str
+    broker: str
+    endpoint: str = ""
+    """`host:port` or the like, for the limit per host; '' when there is nothing to share out."""
+    ordered: bool = False
+    skipped: str = ""
+    """Why it is not to be delivered; '' if it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventClaim:
+    """An event to be read, under a lease."""
+
+    event: Event
+    sequence: int
+    """Counts up per repository."""
+    only: tuple[str, ...] | None
+    """The services it is still for; None: all."""
+    attempts: int
+    """With this one."""
+    created_at: float
+    lease: str
+    """The fencing token."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryClaim:
+    """A delivery to be attempted, under a lease."""
+
+    id: int
+    event: str
+    scm: str
+    repository: str
+    """Absolute path."""
+    service: str
+    endpoint: str
+    attempts: int
+    """In all, with this one."""
+    scheduled_attempts: int
+    """Since the schedule began anew (`redeliver`), with this one."""
+    repeats: int
+    """How often it was sent again by hand."""
+    created_at: float
+    composed: Mapping[str, Any]
+    """The payload less `broker` and `service` (`payload.build.compose`)."""
+    lease: str
+    """The fencing token."""
+
+
+Claim = DeliveryClaim | EventClaim

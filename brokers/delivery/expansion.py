@@ -1,0 +1,91 @@
+"""event -> deliveries: read the repository, build the payload, and decide for which services it is.
+
+The readers are handed in as `Source`s, so that the delivery knows neither git nor Mercurial.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from brokers import loader
+from brokers.config import Configuration, ServiceSettings, Settings, author_logins
+from brokers.delivery.claims import NewDelivery
+from brokers.delivery.filters import concerns
+from brokers.errors import BrokerError
+from payload.build import Limits, compose
+from payload.push import Event, Push
+
+
+class Source(Protocol):
+    """One kind of repository: its configuration and its history."""
+
+    def configuration(self, path: str) -> Configuration:
+        """What the configuration of the repository at `path` says. Raises BrokerError if it cannot be read."""
+
+    def read(self, event: Event, settings: Settings, needs: frozenset[str]) -> Push:
+        """The push that `event` tells of. Raises BrokerError if the repository cannot be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expansion:
+    """What an event comes to."""
+
+    composed: dict[str, Any]
+    """The payload less `broker` and `service`."""
+    deliveries: tuple[NewDelivery, ...]
+    """One for each service, skipped ones too."""
+
+
+def needs_of(configuration: Configuration) -> frozenset[str]:
+    """What the brokers of the enabled services ask the reader for, as `diff`."""
+    needs: set[str] = set()
+    for service in configuration.services:
+        if service.enabled and not service.problems:
+            try:
+                needs |= loader.broker_class(service.broker, configuration.settings.broker_path).needs
+            except BrokerError:
+                continue  # the attempt will meet it again and record it
+    return frozenset(needs)
+
+
+def composed_of(push: Push, settings: Settings, sequence: int | None) -> dict[str, Any]:
+    """`payload.build.compose` as the settings want it. Raises ConfigError if `authorMap` cannot be read."""
+    return compose(
+        push,
+        sequence=sequence,
+        zone=settings.timezone,
+        limits=Limits(settings.max_commits, settings.max_files, settings.max_message_bytes, settings.max_diff_bytes),
+        authors=author_logins(settings.author_map),
+    )
+
+
+def expand(push: Push, configuration: Configuration, sequence: int | None, only: Sequence[str] | None = None) -> Expansion:
+    """The payload of `push`, and a delivery for each service that is enabled (and named in `only`, if that is given).
+
+    A service whose settings are wrong gets its delivery all the same: the attempt fails with the reason, and goes out if the
+    setting is mended while the schedule lasts.
+    """
+    composed = composed_of(push, configuration.settings, sequence)
+    services = [service for service in configuration.services if service.enabled and (only is None or service.service in only)]
+    return Expansion(composed, tuple(_delivery(service, configuration, composed) for service in services))
+
+
+def _delivery(service: ServiceSettings, configuration: Configuration, composed: dict[str, Any]) -> NewDelivery:
+    _, skipped = concerns(service, composed)
+    return NewDelivery(
+        service=service.service,
+        broker=service.broker,
+        endpoint=_endpoint(service, configuration),
+        ordered=service.ordered,
+        skipped=skipped,
+    )
+
+
+def _endpoint(service: ServiceSettings, configuration: Configuration) -> str:
+    try:
+        broker = loader.broker_class(service.broker, configuration.settings.broker_path)
+        return broker().endpoint(broker.settings_of(service)[0])
+    except Exception:
+        return ""  # a broker that cannot say shares nothing out; what is wrong with it, the attempt records

@@ -1,0 +1,326 @@
+"""The outbox: every event and delivery, in SQLite, with leases. The only code that opens SQLite.
+
+The rules, each measured (SQLite 3.40): WAL with `synchronous=FULL`, so that a commit survives a power cut; every write begins
+with BEGIN IMMEDIATE, since a deferred transaction that turns into a writer fails at once, whatever its time-out; an event is
+entered by its id, so entering it twice is once; an attempt is counted when it is claimed, so that a payload which kills the
+worker ends as dead; a lease carries a token, so that a worker that lost it cannot finish what another has taken over.
+
+One connection, shared by the threads of a process under a lock. The statements stand in `queries.sql`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any, Self
+
+from brokers.delivery.claims import Claim, DeliveryClaim, EventClaim, NewDelivery
+from brokers.delivery.migrations import NewerSchemaError, migrate
+from brokers.delivery.outcome import Outcome, State, Verdict
+from brokers.errors import BrokerError
+from payload.push import Event
+
+FILE = "outbox.sqlite3"
+BUSY_TIMEOUT_MS = 30_000
+
+_STATE_AFTER = {
+    Verdict.DELIVERED: State.DELIVERED,
+    Verdict.DEAD: State.DEAD,
+    Verdict.SKIPPED: State.SKIPPED,
+}
+
+
+class OutboxError(BrokerError):
+    """The outbox cannot be used; names the file and the reason."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(path, reason)
+        self.path = path
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}"
+
+
+class Outbox:
+    """Open with `Outbox.open`; close it, or use it in a `with`. Every method raises OutboxError when SQLite does not obey."""
+
+    def __init__(self, connection: sqlite3.Connection, path: str, clock: Callable[[], float]) -> None:
+        self._connection = connection
+        self._lock = threading.RLock()
+        self._clock = clock
+        self.path = path
+
+    @classmethod
+    def open(cls, state_dir: str, clock: Callable[[], float]) -> Self:
+        """The outbox of a state directory, made if there is none. `clock` gives Unix seconds. Raises OutboxError."""
+        path = os.fspath(Path(state_dir) / FILE)
+        try:
+            # Made beforehand so that it is private from its first byte: SQLite gives -wal and -shm the same mode.
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_MS / 1000, isolation_level=None, check_same_thread=False)
+        except (OSError, sqlite3.Error) as error:
+            raise OutboxError(path, str(error)) from error
+        try:
+            connection.row_factory = sqlite3.Row
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA foreign_keys = ON")
+            migrate(connection)
+        except (sqlite3.Error, NewerSchemaError) as error:
+            connection.close()
+            raise OutboxError(path, str(error)) from error
+        return cls(connection, path, clock)
+
+    def close(self) -> None:
+        """End the connection."""
+        with self._lock:
+            self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # ------------------------------------------------------------------------------------------------------------- events
+
+    def add_event(self, event: Event, *, only: Sequence[str] | None = None, lease_s: float | None = None) -> EventClaim | None:
+        """Enter an event, once; `only` names the services it is for (None: all).
+
+        With `lease_s` it is claimed at once. None is returned if it was there already, or no lease was asked for.
+        """
+        now = self._clock()
+        lease = None if lease_s is None else _token()
+        with self._write() as run:
+            if run("has_event", id=event.id).fetchone():
+                return None
+            sequence: int = run("count_up", path=_path_text(event.path)).fetchone()["sequence"]
+            run(
+                "add_event",
+                id=event.id,
+                repository=_path_text(event.path),
+                sequence=sequence,
+                record=json.dumps(event.to_record()),
+                only=None if only is None else json.dumps(list(only)),
+                state=State.WAITING if lease is None else State.LEASED,
+                attempts=0 if lease is None else 1,
+                now=now,
+                lease=lease,
+                until=None if lease_s is None else now + lease_s,
+            )
+        return None if lease is None else EventClaim(event, sequence, None if only is None else tuple(only), 1, now, lease)
+
+    def claim_event(self, lease_s: float) -> EventClaim | None:
+        """The event that has been due longest, under a lease of `lease_s` seconds; None if none is due."""
+        now = self._clock()
+        lease = _token()
+        with self._write() as run:
+            row = run("claim_event", now=now, lease=lease, until=now + lease_s).fetchone()
+        if row is None:
+            return None
+        only = None if row["only"] is None else tuple(json.loads(row["only"]))
+        event = Event.from_record(json.loads(row["record"]))
+        return EventClaim(event, row["sequence"], only, row["attempts"], row["created_at"], lease)
+
+    def expand(
+        self,
+        claim: EventClaim,
+        composed: Mapping[str, Any],
+        deliveries: Sequence[NewDelivery],
+        *,
+        lease_s: float | None = None,
+    ) -> list[DeliveryClaim] | None:
+        """The event was read: keep its payload and enter its deliveries. None if the lease was lost meanwhile.
+
+        With `lease_s` the deliveries that are not skipped are claimed at once and returned, else the list is empty.
+        """
+        now = self._clock()
+        claimed = []
+        with self._write() as run:
+            if run("read_event", id=claim.event.id, lease=claim.lease, payload=json.dumps(composed)).rowcount == 0:
+                return None
+            for new in deliveries:
+                lease = None if lease_s is None or new.skipped else _token()
+                added = run(
+                    "add_delivery",
+                    event=claim.event.id,
+                    repository=_path_text(claim.event.path),
+                    service=new.service,
+                    broker=new.broker,
+                    endpoint=new.endpoint,
+                    ordered=new.ordered,
+                    state=State.SKIPPED if new.skipped else State.WAITING if lease is None else State.LEASED,
+                    attempts=0 if lease is None else 1,
+                    now=now,
+                    lease=lease,
+                    until=None if lease_s is None else now + lease_s,
+                    reason=new.skipped,
+                    finished_at=now if new.skipped else None,
+                )
+                if lease is not None and added.lastrowid is not None:
+                    claimed.append(
+                        DeliveryClaim(
+                            id=added.lastrowid,
+                            event=claim.event.id,
+                            scm=claim.event.scm,
+                            repository=claim.event.path,
+                            service=new.service,
+                            endpoint=new.endpoint,
+                            attempts=1,
+                            scheduled_attempts=1,
+                            repeats=0,
+                            created_at=now,
+                            composed=composed,
+                            lease=lease,
+                        )
+                    )
+        return claimed
+
+    def fail_event(self, claim: EventClaim, reason: str, next_at: float | None) -> bool:
+        """The event could not be read: try again at `next_at`, or never (None). False if the lease was lost."""
+        state = State.DEAD if next_at is None else State.WAITING
+        with self._write() as run:
+            return (
+                run("fail_event", id=claim.event.id, lease=claim.lease, state=state, reason=reason, next_at=next_at).rowcount == 1
+            )
+
+    # --------------------------------------------------------------------------------------------------------- deliveries
+
+    def claim_delivery(self, lease_s: float, per_endpoint: int) -> DeliveryClaim | None:
+        """The delivery that has been due longest, under a lease; None if none is due.
+
+        Passed over: those whose endpoint has `per_endpoint` under lease already ('' is no endpoint), and `ordered` ones that
+        have an earlier one of the same repository and service before them.
+        """
+        now = self._clock()
+        lease = _token()
+        with self._write() as run:
+            row = run("claim_delivery", now=now, lease=lease, until=now + lease_s, per_endpoint=per_endpoint).fetchone()
+            if row is None:
+                return None
+            event = run("event_of", id=row["event"]).fetchone()
+        record = json.loads(event["record"])
+        return DeliveryClaim(
+            id=row["id"],
+            event=row["event"],
+            scm=record["scm"],
+            repository=record["path"],
+            service=row["service"],
+            endpoint=row["endpoint"],
+            attempts=row["attempts"],
+            scheduled_attempts=row["attempts"] - row["schedule_from"],
+            repeats=row["repeats"],
+            created_at=row["created_at"],
+            composed=json.loads(event["payload"]),
+            lease=lease,
+        )
+
+    def finish(self, claim: DeliveryClaim, outcome: Outcome, next_at: float | None) -> bool:
+        """An attempt ended. `next_at` is when a RETRY is due; None ends it as dead.
+
+        False if the lease was lost: another worker has the delivery, and only the attempt is recorded.
+        """
+        now = self._clock()
+        state = _STATE_AFTER.get(outcome.verdict) or (State.DEAD if next_at is None else State.WAITING)
+        with self._write() as run:
+            run(
+                "add_attempt",
+                delivery=claim.id,
+                number=claim.attempts,
+                started_at=now - outcome.duration_s,
+                duration_s=outcome.duration_s,
+                outcome=outcome.verdict,
+                reason=outcome.reason,
+                details=json.dumps(outcome.details),
+            )
+            finished = run(
+                "finish_delivery",
+                id=claim.id,
+                lease=claim.lease,
+                state=state,
+                reason=outcome.reason,
+                note=outcome.note,
+                next_at=next_at,
+                finished_at=None if state is State.WAITING else now,
+            )
+            return finished.rowcount == 1
+
+    def release(self, claim: Claim) -> bool:
+        """Give a claim back unused: due at once, the attempt not counted. False if the lease was lost."""
+        with self._write() as run:
+            return run("release_event" if isinstance(claim, EventClaim) else "release_delivery", lease=claim.lease).rowcount == 1
+
+    def renew(self, claims: Sequence[Claim], lease_s: float) -> None:
+        """Lengthen the leases of what is still being worked on to `lease_s` seconds from now."""
+        until = self._clock() + lease_s
+        with self._write() as run:
+            for claim in claims:
+                run("renew_event" if isinstance(claim, EventClaim) else "renew_delivery", lease=claim.lease, until=until)
+
+    def redeliver(self, delivery: int) -> bool:
+        """Make a delivery due now, whatever its state; a retry that waits is replaced. False if there is none or it is under lease."""
+        with self._write() as run:
+            return run("redeliver", id=delivery, now=self._clock()).rowcount == 1
+
+    def reread(self, event: str) -> bool:
+        """Make an event that could not be read due now. False if there is none such."""
+        with self._write() as run:
+            return run("reread", id=event, now=self._clock()).rowcount == 1
+
+    def prune(self, keep_s: float) -> int:
+        """Forget events older than `keep_s` seconds whose deliveries are all delivered or skipped; how many. The dead stay."""
+        with self._write() as run:
+            return run("prune", before=self._clock() - keep_s).rowcount
+
+    # ------------------------------------------------------------------------------------------------------------ questions
+
+    def next_due_at(self) -> float | None:
+        """When the next event or delivery is due or its lease ends; None if nothing is waiting."""
+        due: float | None = self.ask("next_due")[0]["due"]
+        return due
+
+    def ask(self, name: str, **parameters: Any) -> list[sqlite3.Row]:
+        """The rows of a SELECT in `queries.sql`."""
+        with self._lock:
+            try:
+                return self._connection.execute(_statements()[name], parameters).fetchall()
+            except sqlite3.Error as error:
+                raise OutboxError(self.path, str(error)) from error
+
+    @contextmanager
+    def _write(self) -> Iterator[Callable[..., sqlite3.Cursor]]:
+        """A transaction; what it yields runs a statement of `queries.sql` by its name, with its parameters."""
+        with self._lock:
+            try:
+                self._connection.execute("BEGIN IMMEDIATE")
+                yield lambda name, **parameters: self._connection.execute(_statements()[name], parameters)
+                self._connection.execute("COMMIT")
+            except sqlite3.Error as error:
+                raise OutboxError(self.path, str(error)) from error
+            finally:
+                # A full disk (SQLITE_FULL) has rolled back by itself already.
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+
+
+@cache
+def _statements() -> Mapping[str, str]:
+    parts = resources.files(__package__).joinpath("queries.sql").read_text("utf-8").split("-- name: ")[1:]
+    return {name.strip(): statement for name, _, statement in (part.partition("\n") for part in parts)}
+
+
+def _token() -> str:
+    return os.urandom(8).hex()
+
+
+def _path_text(path: str) -> str:
+    """A path as SQLite takes it: UTF-8, other bytes as escapes."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")

@@ -1,0 +1,133 @@
+"""The bounded pool: at most so many threads, each job under a deadline.
+
+Not `ThreadPoolExecutor`, which joins its threads when the process ends, so that one stuck broker would hold up a push for as
+long as it likes. These are daemon threads; a job that outlives its deadline is given up, its thread left behind and replaced.
+Only so many may be left behind: beyond, slots are lost until one of them comes to its end.
+
+One thread - the pool's owner - calls `submit`, `collect` and `next_deadline`.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+MAX_ABANDONED_PER_SLOT = 4
+
+
+@dataclass(slots=True)
+class Job:
+    """Something to be done, and what became of it."""
+
+    key: Any
+    """The owner's own."""
+    work: Callable[[], Any]
+    deadline: float
+    """On time.monotonic()'s clock."""
+    submitted: float = field(default_factory=time.monotonic)
+    result: Any = None
+    error: BaseException | None = None
+    finished: bool = False
+    """The work has returned or raised."""
+    abandoned: bool = False
+    """Given up by the owner when its time was over; the thread that runs it sees this when it is done, and ends."""
+
+    @property
+    def elapsed_s(self) -> float:
+        """Since it was submitted."""
+        return time.monotonic() - self.submitted
+
+
+class Pool:
+    """`size` threads. `on_done` is called, in a pool thread, when a job has ended."""
+
+    def __init__(self, size: int, on_done: Callable[[], None] = lambda: None) -> None:
+        self._size = max(1, size)
+        self._on_done = on_done
+        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._done: queue.SimpleQueue[Job] = queue.SimpleQueue()
+        self._running: dict[int, Job] = {}
+        self._abandoned: list[Job] = []
+        self._threads = 0
+        self._lock = threading.Lock()
+        """Decides for each job whether it finished first or was given up first."""
+
+    @property
+    def free(self) -> int:
+        """How many jobs can be submitted now without waiting."""
+        lost = max(0, len(self._abandoned) - self._size * MAX_ABANDONED_PER_SLOT)
+        return max(0, self._size - lost - len(self._running))
+
+    @property
+    def running(self) -> list[Job]:
+        """Jobs submitted and not yet collected."""
+        return list(self._running.values())
+
+    def submit(self, key: Any, work: Callable[[], Any], timeout_s: float) -> Job:
+        """Run `work` in a thread of the pool; its result, or that it took longer than `timeout_s`, comes from `collect`."""
+        job = Job(key, work, time.monotonic() + timeout_s)
+        self._running[id(job)] = job
+        self._jobs.put(job)
+        if self._threads < min(self._size, len(self._running)):
+            self._start_thread()
+        return job
+
+    def collect(self) -> list[Job]:
+        """The jobs that have ended or run out of time since the last call."""
+        ended = []
+        while True:
+            try:
+                job = self._done.get_nowait()
+            except queue.Empty:
+                break
+            if job.abandoned:
+                self._abandoned.remove(job)
+                continue
+            del self._running[id(job)]
+            ended.append(job)
+        now = time.monotonic()
+        for job in [job for job in self._running.values() if job.deadline <= now]:
+            with self._lock:
+                if job.finished:
+                    continue  # it lies in the queue already, for the next call
+                job.abandoned = True
+            del self._running[id(job)]
+            self._abandoned.append(job)
+            self._threads -= 1
+            ended.append(job)
+            if self._threads < min(self._size, len(self._running)):
+                self._start_thread()
+        return ended
+
+    def next_deadline(self) -> float | None:
+        """When the next job runs out of time, on time.monotonic()'s clock; None if none is running."""
+        return min((job.deadline for job in self._running.values()), default=None)
+
+    def close(self) -> None:
+        """Let the idle threads end; those at work end with the process."""
+        for _ in range(self._threads):
+            self._jobs.put(None)
+        self._threads = 0
+
+    def _start_thread(self) -> None:
+        self._threads += 1
+        threading.Thread(target=self._loop, name="oberon-pool", daemon=True).start()
+
+    def _loop(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            if not job.abandoned:
+                try:
+                    job.result = job.work()
+                except BaseException as error:
+                    job.error = error
+            with self._lock:
+                job.finished = True
+                replaced = job.abandoned
+            self._done.put(job)
+            self._on_done()
+            if replaced:
+                return

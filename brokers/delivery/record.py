@@ -1,0 +1,242 @@
+"""What the state directory tells: deliveries, attempts, pushes not yet read, the spool, the worker. It changes nothing.
+
+Each answer is a typed row of a question in `queries.sql`. Times are Unix seconds.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Self
+
+from brokers.delivery import spool, wake
+from brokers.delivery.outbox import FILE, Outbox
+from brokers.delivery.outcome import State
+
+NO_LIMIT = -1  # SQLite's
+
+
+class _Row:
+    """A dataclass whose fields are columns."""
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> Self:
+        return cls(**{field.name: row[field.name] for field in fields(cls)})  # type: ignore[arg-type]  # each subclass is one
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery(_Row):
+    """One push for one service."""
+
+    id: int
+    event: str
+    """The push's id, 32 hex digits."""
+    sequence: int
+    """The push's number in its repository."""
+    repository: str
+    service: str
+    broker: str
+    endpoint: str
+    """Where it goes, as `host:port`; '' if the broker does not say."""
+    state: str
+    """A `State`."""
+    attempts: int
+    repeats: int
+    """How often it was sent again by hand."""
+    next_at: float
+    """When it is due, while it waits."""
+    reason: str
+    """Why the last attempt failed, or why it was skipped or given up."""
+    note: str
+    """What the broker returned."""
+    created_at: float
+    finished_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadPush(_Row):
+    """A push in the outbox whose repository was not read yet, or cannot be read."""
+
+    id: str
+    repository: str
+    sequence: int
+    state: str
+    attempts: int
+    next_at: float
+    reason: str
+    created_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One call of the broker."""
+
+    number: int
+    started_at: float
+    duration_s: float
+    outcome: str
+    """A `Verdict`."""
+    reason: str
+    details: Mapping[str, Any]
+    """`exchanges`, and `traceback` and `printed` where there are any."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failing(_Row):
+    """A service with a delivery that failed, and the newest such one."""
+
+    repository: str
+    service: str
+    state: str
+    reason: str
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Spool:
+    """What lies in the spool."""
+
+    waiting: int = 0
+    bad: int = 0
+    oldest_s: float | None = None
+    """Age of the oldest that waits; None if none does."""
+
+
+@contextmanager
+def existing_outbox(state_dir: str) -> Iterator[Outbox | None]:
+    """The outbox of `state_dir`; None where there is none yet, and none is made. Raises OutboxError."""
+    if not (Path(state_dir) / FILE).exists():
+        yield None
+        return
+    with Outbox.open(state_dir, time.time) as outbox:
+        yield outbox
+
+
+def deliveries(
+    outbox: Outbox | None,
+    *,
+    repository: str | None = None,
+    service: str | None = None,
+    state: str | None = None,
+    failed: bool = False,
+    since: float | None = None,
+    most: int = NO_LIMIT,
+) -> list[Delivery]:
+    """Newest first. `failed`: those that failed and are not delivered since, dead ones too; `since`: entered at or after it."""
+    if outbox is None:
+        return []
+    asked = {"repository": _in_outbox(repository), "service": service, "state": state, "failed": failed, "since": since}
+    return [Delivery.of(row) for row in outbox.ask("list_deliveries", **asked, most=most)]
+
+
+def unread(outbox: Outbox | None, repository: str | None = None, most: int = NO_LIMIT) -> list[UnreadPush]:
+    """Pushes not yet read, newest first; those that cannot be read are `dead`."""
+    rows = outbox.ask("list_unread", repository=_in_outbox(repository), most=most) if outbox else []
+    return [UnreadPush.of(row) for row in rows]
+
+
+def delivery(outbox: Outbox | None, number: int) -> tuple[Delivery, dict[str, Any], dict[str, Any] | None] | None:
+    """A delivery, the facts of its push (`Event.to_record`) and the payload less `broker` and `service`; None if there is none."""
+    rows = outbox.ask("show_delivery", id=number) if outbox else []
+    if not rows:
+        return None
+    payload = rows[0]["payload"]
+    return Delivery.of(rows[0]), json.loads(rows[0]["record"]), None if payload is None else json.loads(payload)
+
+
+def unread_push(outbox: Outbox | None, event: str) -> UnreadPush | None:
+    """The push of that id, if it is in the outbox and not read."""
+    return next((push for push in unread(outbox) if push.id == event), None)
+
+
+def deliveries_of(outbox: Outbox | None, event: str) -> list[int]:
+    """The numbers of a push's deliveries."""
+    return [row["id"] for row in outbox.ask("deliveries_of", id=event)] if outbox else []
+
+
+def attempts(outbox: Outbox, number: int) -> list[Attempt]:
+    """A delivery's attempts, oldest first."""
+    return [
+        Attempt(
+            row["number"], row["started_at"], row["duration_s"], row["outcome"], row["reason"], json.loads(row["details"] or "{}")
+        )
+        for row in outbox.ask("attempts_of", id=number)
+    ]
+
+
+def last_payload(outbox: Outbox | None, repository: str) -> dict[str, Any] | None:
+    """Of the newest push of a repository that was read, less `broker` and `service`; None if there is none."""
+    rows = outbox.ask("last_payload", repository=_in_outbox(repository)) if outbox else []
+    if not rows:
+        return None
+    payload: dict[str, Any] = json.loads(rows[0]["payload"])
+    return payload
+
+
+def counts(outbox: Outbox | None, question: str) -> dict[str, int]:
+    """How many in each state; `question` is `count_deliveries` or `count_events`."""
+    return {row["state"]: row["n"] for row in outbox.ask(question)} if outbox else {}
+
+
+def failing(outbox: Outbox | None) -> list[Failing]:
+    """The services whose newest failure is not mended."""
+    return [Failing.of(row) for row in outbox.ask("last_failures")] if outbox else []
+
+
+def oldest_waiting_at(outbox: Outbox | None) -> float | None:
+    """When the oldest delivery or push that still waits came in; None if none does."""
+    questions = ("count_deliveries", "count_events")
+    rows = [row for question in questions for row in outbox.ask(question)] if outbox else []
+    return min((row["oldest"] for row in rows if row["state"] in (State.WAITING, State.LEASED)), default=None)
+
+
+def overdue_since(outbox: Outbox | None) -> float | None:
+    """When the first of what is waiting was due; later than now if nothing is late; None if nothing waits."""
+    due: float | None = outbox.ask("overdue")[0]["due"] if outbox else None
+    return due
+
+
+def ended_since(outbox: Outbox, since: float) -> dict[str, int]:
+    """How many deliveries ended at or after `since`, by state, and how many still wait."""
+    return {row["state"]: row["n"] for row in outbox.ask("ended_since", since=since)}
+
+
+def spooled(state_dir: str) -> Spool:
+    """What lies in the spool of `state_dir`; nothing where there is none. Raises OSError if it may not be listed."""
+    if not (Path(state_dir) / "spool").is_dir():
+        return Spool()
+    waiting = spool.waiting(state_dir)
+    oldest_at = None
+    if waiting:
+        try:
+            oldest_at = Path(waiting[0]).lstat().st_mtime
+        except FileNotFoundError:
+            pass  # the worker took it in meanwhile
+    bad = sum(1 for _ in (Path(state_dir) / "spool" / "bad").iterdir())
+    return Spool(len(waiting), bad, None if oldest_at is None else max(0.0, time.time() - oldest_at))
+
+
+def worker_runs(state_dir: str) -> bool:
+    """Whether a worker holds the lock of `state_dir`. Raises PermissionError if it may not be asked."""
+    try:
+        descriptor = os.open(Path(state_dir) / wake.LOCK, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _in_outbox(path: str | None) -> str | None:
+    """A repository's path as the outbox has it."""
+    return None if path is None else os.fsencode(path).decode("utf-8", "backslashreplace")

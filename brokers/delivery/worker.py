@@ -1,0 +1,108 @@
+"""The worker: spool -> outbox -> repository -> deliveries -> brokers, until there is nothing left to do.
+
+One worker per state directory: it holds `worker.lock` (flock, so that a killed worker's lock is gone with it).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from brokers.config import Configuration, Resolver
+from brokers.delivery import spool, statedir, wake
+from brokers.delivery.bell import Bell
+from brokers.delivery.expansion import Source
+from brokers.delivery.outbox import Outbox
+from brokers.delivery.scheduler import Limits, Scheduler
+from brokers.errors import BrokerError
+
+SETTINGS_TTL_S = 2.0
+
+
+class WorkerRunning(BrokerError):
+    """Another worker has this state directory."""
+
+    def __init__(self, state_dir: str) -> None:
+        super().__init__(state_dir)
+        self.state_dir = state_dir
+
+    def __str__(self) -> str:
+        return f"another worker runs for {self.state_dir}"
+
+
+@dataclass(slots=True)
+class _Known:
+    configuration: Configuration
+    until: float
+
+
+@dataclass(slots=True)
+class Worker:
+    """Run it with `run`. `sources` maps `git` and `hg` to their readers; `resolve` follows references to secrets."""
+
+    state_dir: str
+    sources: Mapping[str, Source]
+    resolve: Resolver
+    limits: Limits = field(default_factory=Limits)
+    clock: Callable[[], float] = time.time
+    stopping: bool = False
+    _known: dict[str, _Known] = field(default_factory=dict)
+    _bell: Bell | None = None
+
+    def stop(self) -> None:
+        """End soon: let attempts come to their end, give the rest back. Fit for a signal handler."""
+        self.stopping = True
+        if self._bell is not None:
+            self._bell.ring()
+
+    def run(self, *, drain: bool = False) -> None:
+        """Work until stopped, or idle as `limits` say; with `drain`, until nothing is due now.
+
+        Raises WorkerRunning, OutboxError or OSError when it cannot begin.
+        """
+        statedir.prepare(self.state_dir)
+        lock = self._lock()
+        try:
+            while True:
+                with Outbox.open(self.state_dir, self.clock) as outbox, Bell(self.state_dir) as self._bell:
+                    Scheduler(self, outbox, self._bell).run(drain=drain)
+                # A hook that wrote its event while this worker was leaving saw the lock held, and started none.
+                fcntl.flock(lock, fcntl.LOCK_UN)
+                if self.stopping or not spool.waiting(self.state_dir) or not _try_lock(lock):
+                    return
+        finally:
+            self._bell = None
+            os.close(lock)
+
+    def source(self, scm: str) -> Source:
+        """The reader for `git` or `hg`."""
+        return self.sources[scm]
+
+    def configuration(self, scm: str, path: str) -> Configuration:
+        """The repository's configuration, at most SETTINGS_TTL_S old. Raises BrokerError."""
+        known = self._known.get(path)
+        if known is None or known.until < time.monotonic():
+            known = _Known(self.sources[scm].configuration(path), time.monotonic() + SETTINGS_TTL_S)
+            self._known[path] = known
+        return known.configuration
+
+    def _lock(self) -> int:
+        descriptor = os.open(Path(self.state_dir) / wake.LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        for _ in range(5):  # a hook that looks whether it is held holds it for a moment itself
+            if _try_lock(descriptor):
+                return descriptor
+            time.sleep(0.05)
+        os.close(descriptor)
+        raise WorkerRunning(self.state_dir)
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

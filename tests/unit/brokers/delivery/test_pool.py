@@ -1,0 +1,115 @@
+import threading
+import time
+
+from brokers.delivery.pool import MAX_ABANDONED_PER_SLOT, Pool
+
+
+def collect(pool, count, timeout_s=5.0):
+    jobs = []
+    until = time.monotonic() + timeout_s
+    while len(jobs) < count and time.monotonic() < until:
+        jobs += pool.collect()
+        time.sleep(0.002)
+    assert len(jobs) == count
+    return jobs
+
+
+def test_results_and_errors_come_back_with_their_keys():
+    pool = Pool(2)
+    pool.submit("good", lambda: 42, 5)
+    pool.submit("bad", lambda: 1 / 0, 5)
+    jobs = {job.key: job for job in collect(pool, 2)}
+    assert jobs["good"].result == 42
+    assert isinstance(jobs["bad"].error, ZeroDivisionError)
+    assert pool.free == 2
+    pool.close()
+
+
+def test_system_exit_in_a_job_ends_neither_thread_nor_process():
+    pool = Pool(1)
+
+    def leave():
+        raise SystemExit(3)
+
+    pool.submit(1, leave, 5)
+    assert isinstance(collect(pool, 1)[0].error, SystemExit)
+    pool.submit(2, lambda: "next", 5)
+    assert collect(pool, 1)[0].result == "next"
+    pool.close()
+
+
+def test_no_more_than_size_jobs_run_at_once():
+    pool = Pool(3)
+    running, most = 0, 0
+    lock = threading.Lock()
+
+    def work():
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        time.sleep(0.02)
+        with lock:
+            running -= 1
+
+    done, sent = 0, 0
+    while done < 12:
+        while sent < 12 and pool.free:
+            pool.submit(sent, work, 5)
+            sent += 1
+        done += len(pool.collect())
+        time.sleep(0.002)
+    assert most == 3
+    pool.close()
+
+
+def test_a_job_over_its_deadline_is_given_up_and_its_slot_is_free_again():
+    pool = Pool(1)
+    gate = threading.Event()
+    pool.submit("stuck", gate.wait, 0.05)
+    began = time.monotonic()
+    (job,) = collect(pool, 1)
+    assert job.abandoned
+    assert time.monotonic() - began < 1
+    assert pool.free == 1
+    pool.submit("next", lambda: "done", 5)
+    assert collect(pool, 1)[0].result == "done"
+    gate.set()
+    time.sleep(0.05)
+    assert pool.collect() == []
+    pool.close()
+
+
+def test_threads_left_behind_are_bounded():
+    pool = Pool(1)
+    gate = threading.Event()
+    for number in range(MAX_ABANDONED_PER_SLOT + 1):
+        assert pool.free == 1
+        pool.submit(number, gate.wait, 0.01)
+        collect(pool, 1)
+    assert pool.free == 0
+    gate.set()
+    until = time.monotonic() + 5
+    while pool.free == 0 and time.monotonic() < until:
+        pool.collect()
+        time.sleep(0.01)
+    assert pool.free == 1
+    pool.close()
+
+
+def test_threads_do_not_pile_up_over_many_jobs():
+    before = threading.active_count()
+    pool = Pool(4)
+    for number in range(200):
+        pool.submit(number, lambda: None, 5)
+        collect(pool, 1)
+    assert threading.active_count() - before <= 4
+    pool.close()
+
+
+def test_the_owner_is_told_when_a_job_ends():
+    rung = threading.Event()
+    pool = Pool(1, rung.set)
+    pool.submit(1, lambda: None, 5)
+    assert rung.wait(5)
+    pool.close()
