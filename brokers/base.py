@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 from brokers import registry
-from brokers.config import REFERENCES, Entry, Resolver, ServiceSettings, convert, unknown_key
+from brokers.config import REFERENCES, SERVICE_OPTIONS, TYPES, Entry, Resolver, ServiceSettings, convert, unknown_key
 from brokers.errors import BrokerLoadError, ConfigError
 
 T = TypeVar("T")
@@ -24,7 +24,7 @@ class Field:
     """One setting that a broker understands.
 
     `payload['service']` has it under its name in lower case, converted to `type`. Types (`brokers.config` holds the
-    table): string, boolean, integer, duration (seconds, as a number), bytes, list, url, choice.
+    table): string, boolean, integer, count (from 1 upward), duration (seconds, as a number), bytes, list, url, choice.
     """
 
     name: str
@@ -37,6 +37,14 @@ class Field:
     choices: tuple[str, ...] = ()
     """For `type='choice'`."""
     help: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            raise ValueError("a field has no name")
+        if self.type not in TYPES:
+            raise ValueError(f"the field {self.name} has no type {self.type!r}; there are: {', '.join(TYPES)}")
+        if self.type == "choice" and not self.choices:
+            raise ValueError(f"the field {self.name} has no choices")
 
     @property
     def key(self) -> str:
@@ -52,8 +60,8 @@ class BrokerType(type):
         if not bases or namespace.get("abstract", False):
             return
         place = f"{_file_of(cls)}: class {cls.__qualname__}"
-        if not callable(getattr(cls, "handle", None)) or cls.handle is BaseBroker.handle:  # type: ignore[attr-defined]  # a BaseBroker by construction
-            raise BrokerLoadError(place, "has no method handle(self, payload)")
+        if flaw := _flaw_of(cls):
+            raise BrokerLoadError(place, flaw)
         broker_name = namespace.get("name") or name.lower().removesuffix("broker") or name.lower()
         registry.check(broker_name, place)
         cls.name = broker_name
@@ -100,7 +108,7 @@ class BaseBroker(metaclass=BrokerType):
         problems: list[ConfigError] = []
         for key, entry in service.fields.items():
             if rows and key not in rows:
-                problems.append(unknown_key(entry, sorted(row.name for row in cls.fields)))
+                problems.append(unknown_key(entry, [*sorted(row.name for row in cls.fields), *_EVERY_SERVICES]))
                 continue
             try:
                 values[key] = _value_of(entry, rows.get(key), resolve)
@@ -136,10 +144,57 @@ class BaseBroker(metaclass=BrokerType):
 
 _local = threading.local()
 
+_EVERY_SERVICES = tuple(option.name for option in SERVICE_OPTIONS)
+
+
+def _flaw_of(cls: type) -> str | None:
+    """Why a class can be no broker; None if it can."""
+    handle = inspect.getattr_static(cls, "handle", None)
+    if not callable(getattr(cls, "handle", None)) or handle is BaseBroker.handle:
+        return "has no method handle(self, payload)"
+    if isinstance(handle, staticmethod | classmethod):
+        takes = _takes(getattr(cls, "handle"), {})  # noqa: B009 - mypy knows of no handle in `type`
+    else:
+        takes = not inspect.isfunction(handle) or _takes(handle, None, {})
+    if not takes:
+        return "handle must take one argument, the payload"
+    function = getattr(handle, "__func__", handle)
+    # Called, these return at once and have done nothing, which would count as delivered.
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        return "handle is asynchronous: nobody would wait for it"
+    if inspect.isgeneratorfunction(function):
+        return "handle yields: nobody would run it"
+    init = inspect.getattr_static(cls, "__init__")
+    if inspect.isfunction(init) and not _takes(init, None):
+        return "is made without arguments, and __init__ needs some"
+    return _flaw_of_fields(getattr(cls, "fields", ()))
+
+
+def _flaw_of_fields(fields: Sequence[object]) -> str | None:
+    seen: set[str] = set()
+    for row in fields:
+        if not isinstance(row, Field):
+            return f"fields holds {row!r}, which is no Field"
+        if row.key in seen:
+            return f"has two fields named {row.key}"
+        if row.key in {name.lower() for name in _EVERY_SERVICES}:
+            return f"the field {row.name} would never arrive: every service has a setting of that name"
+        seen.add(row.key)
+    return None
+
+
+def _takes(function: Callable[..., object], *arguments: object) -> bool:
+    try:
+        inspect.signature(function, follow_wrapped=False).bind(*arguments)
+    except TypeError:
+        return False
+    return True
+
 
 def _value_of(entry: Entry, row: Field | None, resolve: Resolver | None) -> Any:
     raw = "true" if entry.value is None else entry.value
-    if raw.partition(":")[0] in REFERENCES:
+    scheme, colon, _ = raw.partition(":")
+    if colon and scheme in REFERENCES:
         if resolve is None:
             return raw
         raw = resolve(raw)

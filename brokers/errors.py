@@ -11,7 +11,7 @@ class ConfigError(BrokerError):
     """A setting cannot be used. `str()` is one line: setting, file, what is wrong, what would be right."""
 
     def __init__(self, problem: str, *, setting: str = "", origin: str = "", remedy: str = "") -> None:
-        super().__init__(problem, setting, origin, remedy)
+        super().__init__(problem)  # the rest is in __dict__, which pickle restores
         self.problem = problem
         self.setting = setting
         """As the admin would write it: `service.ci.url`, `oberon.mode`."""
@@ -29,7 +29,7 @@ class RetryLater(BrokerError):
     """Raised by a broker: not now. `after_s` seconds at the earliest; None leaves it to the schedule."""
 
     def __init__(self, reason: str = "the service asked to try again later", *, after_s: float | None = None) -> None:
-        super().__init__(reason, after_s)
+        super().__init__(reason)
         self.reason = reason
         self.after_s = after_s
 

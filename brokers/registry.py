@@ -51,7 +51,8 @@ def forget(name: str, version: str) -> None:
                 del _versions[name]
 
 
-def check(name: str, qualified_name: str) -> None:
+def check(name: object, qualified_name: str) -> None:
     """Refuse, before it is registered, a class that could not be named in a configuration. Raises BrokerLoadError."""
-    if not name or not name.replace("_", "").replace("-", "").isalnum() or name != name.lower():
+    plain = name.replace("_", "").replace("-", "") if isinstance(name, str) else ""
+    if not (plain.isascii() and plain.isalnum() and plain == plain.lower()):
         raise BrokerLoadError(qualified_name, f"{name!r} cannot be a broker's name: use a-z, 0-9, - and _")

@@ -10,7 +10,7 @@ under `oberon`. Evidence for each: DESIGN section 4 and the project's notes on t
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Any
@@ -82,6 +82,7 @@ def compose(
     limits = limits or Limits()
     authors = authors or {}
     commits = push.commits[-limits.max_commits :] if limits.max_commits else ()
+    kept = {commit.node for commit in commits}
     repository = push.repository
     return {
         "repository": {
@@ -103,7 +104,7 @@ def compose(
             "event": push.event.id,
             "sequence": sequence,
             "time": _iso(push.event.time),
-            "refs": [_ref(change) for change in push.refs],
+            "refs": [_ref(change, kept, limits) for change in push.refs],
             "options": [text.repair(option) for option in push.event.options],
             "total_commits": push.total_commits,
             "source": push.event.source,
@@ -169,7 +170,7 @@ def _person(person: Person) -> dict[str, Any]:
     return {"name": person.name, "email": person.email, "date": _zoned_time(person.time, person.offset_s)}
 
 
-def _ref(change: RefChange) -> dict[str, Any]:
+def _ref(change: RefChange, kept: Container[str], limits: Limits) -> dict[str, Any]:
     ref: dict[str, Any] = {
         "ref": change.ref,
         "name": change.name,
@@ -177,13 +178,15 @@ def _ref(change: RefChange) -> dict[str, Any]:
         "action": str(change.action),
         "old": change.old,
         "new": change.new,
-        "commits": [node[:NODE_DIGITS] for node in change.commits],
+        "commits": [node[:NODE_DIGITS] for node in change.commits if node in kept],
         "dropped": change.dropped,
     }
     if change.tagger is not None:
         ref["tagger"] = _person(change.tagger)
     if change.message is not None:
-        ref["message"] = change.message
+        ref["message"], was_cut = text.cut(change.message, limits.max_message_bytes)
+        if was_cut:
+            ref["truncated"] = ["message"]
     return ref
 
 

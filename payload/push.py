@@ -6,11 +6,14 @@ All classes are frozen; all times are Unix seconds in UTC; all texts are fit for
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Any, Self
+
+from payload import text
 
 NODE_DIGITS = 12  # of a short node: hg's own short form, and what Bitbucket sent for both
 
@@ -101,7 +104,7 @@ class Event:
                 options=tuple(str(option) for option in record.get("options", ())),
                 environment={str(key): str(value) for key, value in record.get("environment", {}).items()},
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             if isinstance(error, MalformedEventError):
                 raise
             raise MalformedEventError(f"not an event: {type(error).__name__}: {error}") from error
@@ -111,6 +114,11 @@ class Event:
             raise MalformedEventError(f"scm {event.scm!r} is neither git nor hg")
         if not event.path.startswith("/"):
             raise MalformedEventError(f"repository path {event.path!r} is not absolute")
+        if not math.isfinite(event.time):
+            raise MalformedEventError(f"time {event.time!r} is no time")
+        for which, node in (("first", event.first), ("last", event.last)):
+            if not isinstance(node, str | None):
+                raise MalformedEventError(f"{which} {node!r} is no node")
         return event
 
     def to_record(self) -> dict[str, Any]:
@@ -269,8 +277,9 @@ class Repository:
         `/srv/git/team/app.git` gives owner `team`, name and slug `app`, absolute_url `/team/app/`;
         a `.git` or `.hg` folder counts as the folder that holds it. `website` falls back to `canon_url`
         with a `/`, so that the recipe of 2009 (website + absolute_url[1:]) gives a working address.
+        `path` may have bytes that `surrogateescape` smuggled in; the names made of it have none.
         """
-        place = PurePosixPath(path)
+        place = PurePosixPath(text.repair(path))
         if place.name in (".git", ".hg"):
             place = place.parent
         slug = slug or place.name.removesuffix(".git") or scm

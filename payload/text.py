@@ -11,6 +11,9 @@ import codecs
 # Names under which git writes an encoding header that Python knows by another name or not at all.
 _ENCODING_ALIASES = {"utf8mb4": "utf-8", "iso-latin-1": "latin-1", "x-user-defined": "latin-1"}
 
+# Python's, but no encodings of text: they raise whatever the error handling, or interpret escapes and warn about them.
+_NO_ENCODINGS = frozenset({"idna", "punycode", "undefined", "unicode-escape", "raw-unicode-escape"})
+
 
 def decode(raw: bytes, encoding: str | None = None) -> str:
     """The text of `raw`; never raises.
@@ -64,7 +67,8 @@ def _codec(encoding: str | None) -> str:
     except (LookupError, ValueError):
         return "utf-8"
     # `hex`, `zip` and their like turn bytes into bytes: in a header they can only be nonsense or an attack.
-    return codec.name if getattr(codec, "_is_text_encoding", True) else "utf-8"
+    is_text = getattr(codec, "_is_text_encoding", True) and codec.name.replace("_", "-") not in _NO_ENCODINGS
+    return codec.name if is_text else "utf-8"
 
 
 def _strict_text(text: str) -> str:

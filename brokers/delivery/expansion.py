@@ -24,8 +24,11 @@ class Source(Protocol):
     def configuration(self, path: str) -> Configuration:
         """What the configuration of the repository at `path` says. Raises BrokerError if it cannot be read."""
 
-    def read(self, event: Event, settings: Settings, needs: frozenset[str]) -> Push:
-        """The push that `event` tells of. Raises BrokerError if the repository cannot be read."""
+    def read(self, event: Event, settings: Settings, needs: frozenset[str], later: Sequence[Event] = ()) -> Push:
+        """The push that `event` tells of; `later` are the events of its repository known to have come after it.
+
+        Raises BrokerError if the repository cannot be read.
+        """
 
 
 @dataclass(frozen=True, slots=True)

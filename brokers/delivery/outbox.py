@@ -29,6 +29,7 @@ from payload.push import Event
 
 FILE = "outbox.sqlite3"
 BUSY_TIMEOUT_MS = 30_000
+MAX_LATER = 10_000  # pushes of a day and more; those beyond tell nothing that matters to the reading
 
 _STATE_AFTER = {
     Verdict.DELIVERED: State.DELIVERED,
@@ -129,6 +130,11 @@ class Outbox:
         only = None if row["only"] is None else tuple(json.loads(row["only"]))
         event = Event.from_record(json.loads(row["record"]))
         return EventClaim(event, row["sequence"], only, row["attempts"], row["created_at"], lease)
+
+    def events_after(self, claim: EventClaim) -> list[Event]:
+        """The events of the same repository that came after this one, oldest first; at most MAX_LATER of them."""
+        rows = self.ask("events_after", repository=_path_text(claim.event.path), sequence=claim.sequence, most=MAX_LATER)
+        return [Event.from_record(json.loads(row["record"])) for row in rows]
 
     def expand(
         self,

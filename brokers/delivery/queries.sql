@@ -21,6 +21,9 @@ WHERE id = (
     ORDER BY next_at, created_at, sequence LIMIT 1)
 RETURNING record, sequence, only, attempts, created_at;
 
+-- name: events_after
+SELECT record FROM event WHERE repository = :repository AND sequence > :sequence ORDER BY sequence LIMIT :most;
+
 -- name: read_event
 -- No row changes when the lease was lost.
 UPDATE event SET state = 'read', payload = :payload, lease = NULL, lease_until = NULL, reason = ''

@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import sqlite3
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -26,7 +27,7 @@ class _Row:
     """A dataclass whose fields are columns."""
 
     @classmethod
-    def of(cls, row: Mapping[str, Any]) -> Self:
+    def of(cls, row: sqlite3.Row) -> Self:
         return cls(**{field.name: row[field.name] for field in fields(cls)})  # type: ignore[arg-type]  # each subclass is one
 
 

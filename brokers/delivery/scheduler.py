@@ -132,7 +132,8 @@ class Scheduler:
         """In a pool thread."""
         source = self._worker.source(claim.event.scm)
         configuration = source.configuration(claim.event.path)
-        push = source.read(claim.event, configuration.settings, needs_of(configuration))
+        later = self._outbox.events_after(claim)
+        push = source.read(claim.event, configuration.settings, needs_of(configuration), later)
         return expand(push, configuration, claim.sequence, claim.only)
 
     # ------------------------------------------------------------------------------------------------------ pool to outbox

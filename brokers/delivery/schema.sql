@@ -25,6 +25,7 @@ CREATE TABLE event (
     created_at  REAL NOT NULL
 ) WITHOUT ROWID;
 
+CREATE INDEX event_of ON event (repository, sequence);
 CREATE INDEX event_due ON event (next_at) WHERE state IN ('waiting', 'leased');
 
 -- One event for one service.

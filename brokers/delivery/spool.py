@@ -191,7 +191,7 @@ def remove(path: str) -> None:
 
 def set_aside(state_dir: str, path: str) -> str:
     """Move what is no event into `bad/`, under a name of its own; the new path. Raises OSError."""
-    base = "".join(char if char.isascii() and char.isalnum() or char in "._-" else "_" for char in os.path.basename(path))
+    base = "".join(char if (char.isascii() and char.isalnum()) or char in "._-" else "_" for char in os.path.basename(path))
     target = os.path.join(state_dir, "spool", "bad", f"{base[:64]}.{os.urandom(4).hex()}")
     os.rename(path, target)
     return target

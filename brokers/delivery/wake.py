@@ -65,7 +65,25 @@ def start(state_dir: str, environ: Mapping[str, str]) -> None:
     ]
     # Python's own descriptors close themselves on exec; those inherited from a server need not.
     actions += [(os.POSIX_SPAWN_CLOSE, number) for number in _inheritable()]
-    os.posix_spawn(arguments[0], arguments, child_environment(environ), file_actions=actions, setsid=True)
+    _reap()
+    _started.append(os.posix_spawn(arguments[0], arguments, child_environment(environ), file_actions=actions, setsid=True))
+
+
+_started: list[int] = []
+
+
+def _reap() -> None:
+    """Let go of the workers that have left: in a web server that stays, each would be a zombie for as long as it runs."""
+    for number in _started[:]:
+        try:
+            if os.waitpid(number, os.WNOHANG)[0] == 0:
+                continue  # it works still
+        except ChildProcessError:
+            pass  # a fork's parent has it, or the server waits for all of its children
+        try:
+            _started.remove(number)
+        except ValueError:
+            pass  # another thread was quicker
 
 
 def command(state_dir: str) -> list[str]:

@@ -94,6 +94,8 @@ class Worker:
         descriptor = os.open(Path(self.state_dir) / wake.LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         for _ in range(5):  # a hook that looks whether it is held holds it for a moment itself
             if _try_lock(descriptor):
+                os.ftruncate(descriptor, 0)
+                os.pwrite(descriptor, f"{os.getpid()}\n".encode("ascii"), 0)  # for people; the lock is what counts
                 return descriptor
             time.sleep(0.05)
         os.close(descriptor)

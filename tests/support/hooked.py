@@ -11,7 +11,7 @@ from tests.support.hg import HgServer
 SCRIPTS = Path(sys.executable).parent
 QUICK_RETRY = "0.2s, 0.3s, 0.5s, 1s, 1s, 2s, 2s, 5s"
 
-MISBEHAVING = '''
+MISBEHAVING = """
 import os, sys, time
 from brokers import BaseBroker, PermanentFailure
 
@@ -45,7 +45,7 @@ class Prints(BaseBroker):
 class Never(BaseBroker):
     def handle(self, payload):
         raise PermanentFailure("no such channel")
-'''
+"""
 """A broker file, one class for each way to behave badly."""
 
 

@@ -35,7 +35,7 @@ class Sample:
 
     push: Push
     sequence: int
-    limits: Limits = Limits()
+    limits: Limits | None = None
 
     def payload(self) -> dict[str, Any]:
         """What `build` makes of it."""

@@ -1,0 +1,177 @@
+"""The git hook: `oberon-post-receive`, linked to `hooks/post-receive`.
+
+In: git's lines `OLD NEW REF` on stdin, the git directory as the current one, a forge's variables in the environment
+(githooks(5)). Out: one event in the spool and a worker awake, or the deliveries themselves when `oberon.mode = inline`. It
+exits 0 whatever happens, and says at most a line: the push is stored already, and must not look as if it were not.
+
+It imports the standard library only, and of that what costs next to nothing; `tests/integration` watches `sys.modules`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+STDIN, STDERR = 0, 2
+_TRUE = ("true", "yes", "on", "1", None)
+
+
+def main() -> int:
+    """The console script. Always 0."""
+    try:
+        run(os.environ)
+    except BaseException as error:
+        say(f"error: oberon: {type(error).__name__}: {error}; the push is stored, see `oberon doctor`")
+    return 0
+
+
+def run(environ: Mapping[str, str]) -> None:
+    """Record, or deliver, what stdin tells. May raise anything: `main` is the one that must not."""
+    from githooks.config import ConfigUnreadable, read_all, values
+
+    git_dir = os.path.abspath(environ.get("GIT_DIR", "."))
+    lines = read_all(STDIN)  # before anything that may fail: a wrapper that feeds us must not meet a closed pipe
+    updates = parse(lines)
+    if not updates:
+        return
+    path = common_dir(git_dir)
+    try:
+        found = values(path, environ)
+    except (ConfigUnreadable, OSError) as error:
+        # Nothing is known, not even whether there are services: keep the event where it would be by default.
+        say(f"warning: oberon: {error}")
+        found = [("", "service", None)]
+    options = {key: value for _, key, value in found}
+    if not any(key.startswith("service") for key in options):
+        return
+    record = facts(path, updates, environ)
+
+    from brokers.delivery.statedir import choose
+
+    state_dir = choose(options.get("oberon.statedir"), environ, beside=path)
+    if (options.get("oberon.mode") or "").strip().lower() == "inline":
+        deliver_inline(record, state_dir, environ)
+        return
+    try:
+        hand_over(record, state_dir, environ)
+    except OSError as error:
+        say(f"warning: oberon: {error.filename or state_dir}: {error.strerror}; delivering now; see `oberon doctor`")
+        deliver_inline(record, state_dir, environ)
+        return
+    if options.get("oberon.verbose", "false") in _TRUE:
+        say(f"oberon: recorded this push as {record['id']}")
+
+
+def parse(lines: bytes) -> list[list[str]]:
+    """`[[old, new, ref], ...]` of git's lines, in their order; blank ones and what is no such line are passed over."""
+    updates = []
+    for line in lines.split(b"\n"):
+        parts = line.strip(b"\r").split(b" ", 2)
+        if len(parts) == 3 and len(parts[0]) == len(parts[1]) and parts[2]:  # noqa: PLR2004 - OLD NEW REF
+            updates.append([os.fsdecode(part) for part in parts])
+    return updates
+
+
+def facts(path: str, updates: list[list[str]], environ: Mapping[str, str]) -> dict[str, Any]:
+    """The event as the spool holds it (`payload.push.Event.to_record`)."""
+    from time import time
+
+    from brokers.delivery.spool import new_id
+    from githooks.forge import remembered
+
+    return {
+        "version": 1,
+        "id": new_id(),
+        "scm": "git",
+        "path": path,
+        "time": time(),
+        "login": login(),
+        "source": source(environ),
+        "refs": updates,
+        "options": options_of(environ),
+        "environment": remembered(environ),
+    }
+
+
+def hand_over(record: dict[str, Any], state_dir: str, environ: Mapping[str, str]) -> None:
+    """Put the event into the spool, then see to a worker. Raises OSError if the spool cannot be written."""
+    from brokers.delivery import spool, statedir, wake
+
+    statedir.prepare(state_dir)
+    spool.write(state_dir, record)
+    try:
+        wake.wake(state_dir, environ)
+    except OSError as error:
+        say(f"warning: oberon: the push is recorded, but no worker could be started: {error.strerror}; run `oberon run`")
+
+
+def deliver_inline(record: dict[str, Any], state_dir: str, environ: Mapping[str, str]) -> None:
+    """Read the repository and call the brokers in this process, within `oberon.deadline`."""
+    from brokers.delivery import inline
+    from githooks import config, reading
+    from payload.push import Event
+
+    configuration = config.load(record["path"], environ)
+    for problem in configuration.problems:
+        say(f"warning: oberon: {problem}")
+    inline.deliver(
+        Event.from_record(record),
+        configuration,
+        read=reading.read,
+        state_dir=state_dir,
+        environ=environ,
+        say=say,
+        read_in_thread=True,
+    )
+
+
+def common_dir(git_dir: str) -> str:
+    """The git directory that holds refs and configuration: a linked worktree's has only its own HEAD (gitrepository-layout(5))."""
+    try:
+        with open(os.path.join(git_dir, "commondir"), encoding="utf-8", errors="surrogateescape") as file:
+            return os.path.abspath(os.path.join(git_dir, file.readline().rstrip("\n")))
+    except OSError:
+        return git_dir
+
+
+def source(environ: Mapping[str, str]) -> str:
+    """How the push came: `ssh`, `http` or `local`."""
+    if "SSH_CONNECTION" in environ or "SSH_CLIENT" in environ:
+        return "ssh"
+    return "http" if "GATEWAY_INTERFACE" in environ or "REQUEST_METHOD" in environ else "local"
+
+
+def options_of(environ: Mapping[str, str]) -> list[str]:
+    """The push options, in order; [] where the server does not advertise them (`receive.advertisePushOptions`)."""
+    count = environ.get("GIT_PUSH_OPTION_COUNT", "0")
+    names = (f"GIT_PUSH_OPTION_{number}" for number in range(int(count) if count.isdigit() else 0))
+    return [environ[name] for name in names if name in environ]
+
+
+def login() -> str:
+    """The unix user's name, or number where it has none."""
+    from pwd import getpwuid
+
+    try:
+        return getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
+
+
+def say(line: str) -> None:
+    """One line to the pusher; stdout and stderr are the same pipe, and a closed one is no fault of the push."""
+    from payload.text import visible
+
+    try:
+        os.write(STDERR, (visible(line) + "\n").encode("utf-8", "backslashreplace"))
+    except OSError:
+        pass  # the pusher has gone
+
+
+if __name__ == "__main__":
+    sys.exit(main())

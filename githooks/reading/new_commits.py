@@ -1,0 +1,216 @@
+"""Which commits are new in a push, and in which order.
+
+**What is asked.** Let F be the refs whose names begin as `oberon.refs` says (`refs/heads/` and `refs/tags/` unless
+configured). New are the commits that the new values of the refs of this push reach and that nothing reached before:
+
+    git rev-list --date-order --reverse NEW... --not OLD... OTHER...
+
+NEW are the new values of the refs in F that the push moved or made, OLD their old ones, OTHER the values of all refs in F
+that it left alone (`at_the_time.py` tells which values those are when the push is read late). It is one question for the
+whole push. Asked for each ref apart, with all other refs as OTHER, a push of one commit to two branches would find nothing
+new on either. And F counts on both sides: were refs/pull/1/head among OTHER, what came by a pull request would never be
+told when it is merged. Tags are peeled first; what is no commit, or is missing, excludes nothing.
+
+**How it is found.** Three steps, all over `Graph`, which reads a commit once:
+
+1. From NEW straight down through all parents, up to `EAGER` commits, stopping at what is excluded. A push onto a branch's
+   tip, or of a branch cut from one, is complete after as many steps as it has commits, whatever their dates are.
+2. The rest by date, newest first, both sides in one queue (git's limit_list). An excluded commit excludes its parents as
+   soon as it is *read*, one generation before the queue comes to it, and with them all that is known below them. This ends
+   when nothing that may be new is waiting.
+3. What is left are candidates. Each is new unless something excluded reaches it by a way not walked yet. A commit is not
+   older than its ancestors if clocks are right, so the excluded side is walked on while it is as new as the oldest
+   candidate (a candidate counting as at least as new as its parents), and then `SLOP` commits further for clocks that are
+   not. Every other step takes the commit that is older than its child by most, for that is what a wrong clock looks like
+   from above, and by date it would come last. If dates were seen to run backwards, the slop becomes `SLOP_SKEWED`.
+
+With excluded history shorter than the slop the answer is exact whatever the dates; with right clocks it always is. What
+remains: in a long history, an excluded ref that reaches a candidate only through wrong-dated commits that step 3 does not
+happen upon. `git rev-list` has the same limit, at a slop of 5. Knowing for sure takes the whole excluded history, or the
+generation numbers of a commit-graph file. (20,000 commits with runs of up to 7 made in 1970: 0 of 450 answers wrong; by date
+alone 42 were.)
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Mapping
+
+from githooks.reading.errors import ObjectBroken, ObjectMissing
+from githooks.reading.graph import Graph
+from githooks.reading.objects import Links
+
+EAGER = 1000
+SLOP = 256
+SLOP_SKEWED = 8192
+
+
+def new_commits(graph: Graph, tips: Iterable[bytes], excluded: Iterable[bytes], *, eager: int = EAGER) -> dict[bytes, Links]:
+    """What `tips` reach and `excluded` do not: commit -> its links, in no order. All given are commits, as full hex.
+
+    An excluded commit that is missing is passed over. Raises ReadingError if one that is to be told is missing.
+    """
+    walk = _Walk(graph)
+    for oid in excluded:
+        walk.exclude_and_queue(oid)
+    walk.go_down(tips, eager)
+    walk.go_by_date()
+    walk.confirm()
+    return walk.candidates
+
+
+def oldest_first(commits: Mapping[bytes, Links]) -> list[bytes]:
+    """The names of `commits`, parents before children, else by time, else by name: `git rev-list --date-order --reverse`.
+
+    As git does, it picks the newest commit without a child that is still to be picked, and turns the list round at the end.
+    """
+    children = dict.fromkeys(commits, 0)
+    for links in commits.values():
+        for parent in set(links.parents):
+            if parent in children:
+                children[parent] += 1
+    ready = [(-commits[oid].time, oid) for oid, count in children.items() if not count]
+    heapq.heapify(ready)
+    picked = []
+    while ready:
+        _, oid = heapq.heappop(ready)
+        picked.append(oid)
+        for parent in set(commits[oid].parents):
+            if parent in children:
+                children[parent] -= 1
+                if not children[parent]:
+                    heapq.heappush(ready, (-commits[parent].time, parent))
+    picked.reverse()
+    return picked
+
+
+class _Walk:
+    """The state of one search. Whatever is in `excluded` and was read has its parents in `excluded` too."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self.candidates: dict[bytes, Links] = {}
+        self._excluded: set[bytes] = set()
+        self._seen: set[bytes] = set()
+        """Read in this walk: in the queue, or already taken from it."""
+        self._waiting: set[bytes] = set()
+        """In the queue and not excluded."""
+        self._queue: list[tuple[int, bytes]] = []
+        """By date, newest first."""
+        self._suspects: list[tuple[int, bytes]] = []
+        """Excluded ones of the queue by how much older than their child they are, most first."""
+        self._drops: dict[bytes, int] = {}
+        """That number, in seconds; below such a commit half of it is inherited, so that a run of them is followed a while."""
+        self._taken: set[bytes] = set()
+        """Excluded ones that the queue or the suspects gave; each is in both."""
+        self._skewed = False
+
+    def exclude_and_queue(self, oid: bytes, child: bytes | None = None) -> None:
+        """`child` is the excluded commit that led here; None for one that a ref names."""
+        self._exclude(oid)
+        if oid in self._seen:
+            return
+        self._seen.add(oid)
+        try:
+            links = self._graph.links(oid)
+        except (ObjectMissing, ObjectBroken):
+            return
+        for parent in links.parents:
+            self._exclude(parent)
+        heapq.heappush(self._queue, (-links.time, oid))
+        drop = 0 if child is None else max(self._graph.links(child).time - links.time, self._drops.get(child, 0) // 2)
+        self._drops[oid] = drop
+        heapq.heappush(self._suspects, (-drop, oid))
+
+    def _exclude(self, oid: bytes) -> None:
+        """Mark a commit and every known one below it."""
+        marked = [oid]
+        while marked:
+            at = marked.pop()
+            if at in self._excluded:
+                continue
+            self._excluded.add(at)
+            self._waiting.discard(at)
+            self.candidates.pop(at, None)
+            links = self._graph.known(at)
+            if links is not None:
+                marked += links.parents
+
+    def go_down(self, tips: Iterable[bytes], limit: int) -> None:
+        """Step 1; what it did not come to is queued."""
+        below = []
+        for tip in dict.fromkeys(tips):
+            if tip not in self._excluded:
+                self._seen.add(tip)
+                below.append(tip)
+        while below and limit > 0:
+            limit -= 1
+            oid = below.pop()
+            self.candidates[oid] = links = self._graph.links(oid)
+            for parent in links.parents:
+                if parent not in self._excluded and parent not in self._seen:
+                    self._seen.add(parent)
+                    below.append(parent)
+        for oid in below:
+            self._waiting.add(oid)
+            heapq.heappush(self._queue, (-self._graph.links(oid).time, oid))
+
+    def go_by_date(self) -> None:
+        """Step 2."""
+        while self._waiting:
+            oid = heapq.heappop(self._queue)[1]
+            if oid in self._excluded:
+                self._step_excluded(oid)
+                continue
+            self._waiting.discard(oid)
+            self.candidates[oid] = links = self._graph.links(oid)
+            for parent in links.parents:
+                if parent not in self._excluded and parent not in self._seen:
+                    self._seen.add(parent)
+                    self._waiting.add(parent)
+                    heapq.heappush(self._queue, (-self._graph.links(parent).time, parent))
+
+    def confirm(self) -> None:
+        """Step 3."""
+        if not (self.candidates and self._queue):
+            return
+        oldest = self._oldest_candidate()
+        steps = 0
+        while self.candidates and self._any_left(self._queue):
+            if -self._queue[0][0] >= oldest:
+                steps = 0
+            elif steps >= (SLOP_SKEWED if self._skewed else SLOP):
+                break
+            steps += 1
+            by_drop = steps % 2 == 0 and self._any_left(self._suspects)
+            self._step_excluded(heapq.heappop(self._suspects if by_drop else self._queue)[1])
+
+    def _any_left(self, heap: list[tuple[int, bytes]]) -> bool:
+        """Whether anything is left in `heap` once those taken from the other one are out of it."""
+        while heap and heap[0][1] in self._taken:
+            heapq.heappop(heap)
+        return bool(heap)
+
+    def _step_excluded(self, oid: bytes) -> None:
+        self._taken.add(oid)
+        links = self._graph.links(oid)
+        for parent in links.parents:
+            self.exclude_and_queue(parent, oid)
+            known = self._graph.known(parent)
+            if known is not None and known.time > links.time:
+                self._skewed = True
+
+    def _oldest_candidate(self) -> int:
+        """The least time of a candidate, each counting as at least as new as its parents."""
+        times: dict[bytes, int] = {}
+        for oid in oldest_first(self.candidates):
+            links = self.candidates[oid]
+            time = links.time
+            for parent in links.parents:
+                known = self._graph.known(parent)
+                born = times.get(parent, known.time if known is not None else time)
+                if born > time:
+                    self._skewed = True
+                    time = born
+            times[oid] = time
+        return min(times.values())

@@ -1,0 +1,134 @@
+"""What became of each ref of a push, and which new commit counts as whose."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from githooks.reading import objects
+from githooks.reading.at_the_time import is_zero, ref_name
+from githooks.reading.errors import ObjectBroken, ObjectMissing
+from githooks.reading.graph import Graph
+from githooks.reading.new_commits import new_commits
+from githooks.reading.objects import Links
+from githooks.reading.store import TAG, Objects
+from payload import text
+from payload.push import RefAction, RefChange, RefKind, RefUpdate
+
+_KINDS = (
+    (b"refs/heads/", RefKind.BRANCH),
+    (b"refs/tags/", RefKind.TAG),
+    (b"refs/notes/", RefKind.NOTE),
+    (b"refs/", RefKind.OTHER),
+)
+_TURN = {RefKind.BRANCH: 0, RefKind.NOTE: 1, RefKind.OTHER: 1, RefKind.TAG: 2}
+"""Commits that several refs brought count as the first one's, in this order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One ref of the push, with the commits that its values name."""
+
+    update: RefUpdate
+    name: bytes
+    """Full name."""
+    short: bytes
+    kind: RefKind
+    old: bytes | None
+    """The commit before; None if there was none, or the object is not there any more."""
+    new: bytes | None
+    """The commit after; None if the ref was deleted, or names no commit."""
+
+
+def move(graph: Graph, update: RefUpdate) -> Move:
+    """`update` with its values peeled. Raises ReadingError if the new one is missing."""
+    name = ref_name(update.ref)
+    prefix, kind = next((row for row in _KINDS if name.startswith(row[0])), (b"", RefKind.OTHER))
+    return Move(
+        update=update,
+        name=name,
+        short=name[len(prefix) :],
+        kind=kind,
+        old=None if is_zero(update.old) else graph.peel_if_there(update.old.encode("ascii", "replace")),
+        new=None if is_zero(update.new) else graph.peel(update.new.encode("ascii", "replace")),
+    )
+
+
+def attributed(moves: Sequence[Move], head_branch: bytes | None, commits: Mapping[bytes, Links]) -> dict[bytes, Move]:
+    """Commit -> the ref it counts as: HEAD's branch first, then the other branches as git told them, then the rest, tags last."""
+    owners: dict[bytes, Move] = {}
+    for one in sorted(moves, key=lambda one: (_TURN[one.kind], one.name != head_branch)):
+        below = [one.new] if one.new is not None else []
+        while below:
+            oid = below.pop()
+            if oid in commits and oid not in owners:
+                owners[oid] = one
+                below += commits[oid].parents
+    return owners
+
+
+def ref_change(store: Objects, graph: Graph, one: Move, commits: Mapping[bytes, Links], own: Sequence[str]) -> RefChange:
+    """What the payload says of the ref; `commits` are all new ones of the push, `own` those counted as this ref's."""
+    update = one.update
+    action, dropped = _action(graph, one, commits)
+    tag = None
+    if one.kind is RefKind.TAG and action is not RefAction.DELETE:
+        tag = _annotation(store, update.new.encode("ascii", "replace"), one.new)
+    return RefChange(
+        ref=text.decode_path(one.name),
+        name=text.decode_path(one.short),
+        kind=one.kind,
+        action=action,
+        old=None if is_zero(update.old) else update.old,
+        new=None if is_zero(update.new) else update.new,
+        commits=tuple(own),
+        dropped=dropped,
+        tagger=tag.tagger if tag else None,
+        message=tag.message if tag else None,
+    )
+
+
+def _action(graph: Graph, one: Move, commits: Mapping[bytes, Links]) -> tuple[RefAction, int | None]:
+    """What happened, and how many commits the ref lost by it."""
+    if is_zero(one.update.new):
+        return RefAction.DELETE, 0
+    if is_zero(one.update.old):
+        return RefAction.CREATE, 0
+    if one.kind is RefKind.TAG:
+        return RefAction.UPDATE, 0
+    if one.old is None:
+        # Had the ref moved forward, its new value would hold the old one, and git would have kept that.
+        return RefAction.REWIND, None
+    if one.new is None:
+        return RefAction.UPDATE, 0  # refs/foo/* may name trees and blobs, which have no history
+    if _reaches(one.new, one.old, commits):
+        return RefAction.UPDATE, 0
+    try:
+        dropped = len(new_commits(graph, [one.old], [one.new], eager=0))
+    except (ObjectMissing, ObjectBroken):
+        return RefAction.REWIND, None
+    return (RefAction.REWIND, dropped) if dropped else (RefAction.UPDATE, 0)
+
+
+def _reaches(new: bytes, old: bytes, commits: Mapping[bytes, Links]) -> bool:
+    """Whether `old` is `new` or right below what is new on it; if not, it may still be further down."""
+    seen = {new}
+    below = [new]
+    while below:
+        oid = below.pop()
+        if oid == old:
+            return True
+        links = commits.get(oid)
+        if links is not None:
+            fresh = set(links.parents) - seen
+            seen |= fresh
+            below += fresh
+    return False
+
+
+def _annotation(store: Objects, oid: bytes, peeled: bytes | None) -> objects.RawTag | None:
+    """The tag object that a ref names; None if it names what is tagged itself."""
+    if oid == peeled:
+        return None
+    kind, raw = store.raw(oid)
+    return objects.tag(raw) if kind == TAG else None

@@ -1,0 +1,292 @@
+"""Real pushes through the installed git hook, to real servers."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from brokers.testing import Receiver
+from tests.support.hooked import SCRIPTS, broker_folder, git_settings, link_hook
+
+ZERO = "0" * 40
+
+
+@pytest.fixture
+def server(git_server, state_dir):
+    server = git_server("team/app.git")
+    link_hook(server)
+    git_settings(server, state_dir)
+    return server
+
+
+def service(server, name, broker="post", **settings):
+    server.config(f"service.{name}.broker", broker)
+    for key, value in settings.items():
+        server.config(f"service.{name}.{key}", value)
+
+
+def marker_hook(server, tmp_path):
+    """A post-update hook, which git runs after ours."""
+    hook = server.path / "hooks" / "post-update"
+    hook.write_text(f"#!/bin/sh\necho later hook ran\ntouch {tmp_path}/later\n")
+    hook.chmod(0o755)
+
+
+def commits(server, count):
+    clone = server.clone()
+    return clone, [clone.commit({f"file{number}": "x" * number}, message=f"change {number}") for number in range(1, count + 1)]
+
+
+@pytest.fixture(params=["path", "ssh", "http"])
+def push(request, ssh, git_http):
+    """push(server, clone, ...) over each transport; `.user` is who the payload should name."""
+
+    def over(server, clone, *refspecs, **options):
+        if request.param == "ssh":
+            return clone.push(*refspecs, url=ssh.url(server.path), env=ssh.env, **options)
+        if request.param == "http":
+            return clone.push(*refspecs, url=git_http(server), **options)
+        return clone.push(*refspecs, **options)
+
+    over.source = {"path": "local"}.get(request.param, request.param)
+    return over
+
+
+@pytest.mark.parametrize("mode", ["inline", "detached"])
+def test_a_push_reaches_its_service(server, receiver, push, mode):
+    server.config("oberon.mode", mode)
+    service(server, "ci", url=receiver.url)
+    clone, nodes = commits(server, 3)
+    pushed = push(server, clone)
+    assert pushed.returncode == 0
+    (request,) = receiver.wait(1, 20)
+    payload = request.payload()
+    assert [commit["raw_node"] for commit in payload["commits"]] == nodes
+    assert [commit["message"] for commit in payload["commits"]] == ["change 1", "change 2", "change 3"]
+    assert [commit["size"] for commit in payload["commits"]] == [1, 2, 3]
+    assert [commit["revision"] for commit in payload["commits"]] == [1, 2, 3]
+    assert {commit["branch"] for commit in payload["commits"]} == {"main"}
+    assert payload["repository"]["absolute_url"] == "/team/app/"
+    assert payload["user"] == ("alice" if push.source == "http" else os.environ.get("USER", "root"))
+    said = [line for line in pushed.stderr.splitlines() if "oberon" in line]
+    assert [line.rstrip() for line in said] == ([] if mode == "detached" else ["remote: oberon: ci: delivered (200 OK)"])
+
+
+def test_nothing_is_recorded_where_no_service_is_configured(server, state_dir):
+    clone, _ = commits(server, 1)
+    assert clone.push().returncode == 0
+    assert not state_dir.exists()
+
+
+@pytest.mark.parametrize(
+    ("broker", "said"),
+    [
+        ("raises", "warning: oberon: bad: RuntimeError: boom; it will be tried again"),
+        ("exits", "warning: oberon: bad: SystemExit: 3; it will be tried again"),
+        ("interrupts", "warning: oberon: bad: KeyboardInterrupt; it will be tried again"),
+        ("hangs", "warning: oberon: bad: timed out; it will be tried again"),
+        ("prints", "oberon: bad: delivered"),
+        ("never", "warning: oberon: bad: no such channel"),
+        ("nosuch", "warning: oberon: bad: there is no broker 'nosuch'; there are:"),
+    ],
+)
+def test_inline_a_broker_cannot_harm_the_push(server, receiver, tmp_path, push, broker, said):
+    git_settings(server, tmp_path / "state", mode="inline", deadline="1.5s", brokerPath=str(broker_folder(tmp_path)))
+    server.config("oberon.retry", "1h")
+    service(server, "bad", broker)
+    service(server, "good", url=receiver.url)
+    marker_hook(server, tmp_path)
+    clone, nodes = commits(server, 1)
+    pushed = push(server, clone)
+    assert pushed.returncode == 0
+    assert server.node("main") == nodes[0]
+    assert (tmp_path / "later").exists(), "the hooks after ours still run"
+    lines = [line.removeprefix("remote: ").rstrip() for line in pushed.stderr.splitlines()]
+    assert any(line.startswith(said) for line in lines), pushed.stderr
+    assert "oberon: good: delivered (200 OK)" in lines
+    assert "printed by a broker" not in pushed.stderr
+    assert "complained by a broker" not in pushed.stderr
+    assert pushed.seconds < 1.5 + 3
+    assert len(receiver.requests) == 1
+
+
+def test_inline_the_deadline_bounds_the_pusher_s_wait(server, tmp_path):
+    git_settings(server, tmp_path / "state", mode="inline", deadline="1s", brokerPath=str(broker_folder(tmp_path)))
+    for name in ("one", "two", "three"):
+        service(server, name, "hangs")
+    clone, _ = commits(server, 1)
+    pushed = clone.push()
+    assert pushed.stderr.count("timed out; it will be tried again") == 3
+    assert pushed.seconds < 1 + 2
+
+
+@pytest.mark.parametrize("mode", ["inline", "detached"])
+def test_a_receiver_that_is_down_gets_the_push_when_it_is_back(server, push, mode):
+    with Receiver() as first:
+        port = first.port
+    server.config("oberon.mode", mode)
+    service(server, "ci", url=f"http://127.0.0.1:{port}/hook")
+    clone, nodes = commits(server, 1)
+    assert push(server, clone).returncode == 0
+    time.sleep(0.5)
+    with Receiver(port=port) as back:
+        (request,) = back.wait(1, 20)
+    assert [commit["raw_node"] for commit in request.payload()["commits"]] == nodes
+
+
+@pytest.mark.parametrize("mode", ["inline", "detached"])
+def test_a_state_directory_that_cannot_be_made_costs_the_record_not_the_push(server, receiver, tmp_path, push, mode):
+    (tmp_path / "file").write_text("in the way")
+    git_settings(server, tmp_path / "file" / "state", mode=mode)
+    service(server, "ci", url=receiver.url)
+    clone, _ = commits(server, 1)
+    pushed = push(server, clone)
+    assert pushed.returncode == 0
+    assert len(receiver.wait(1, 20)) == 1
+    assert f"{tmp_path}/file/state" in pushed.stderr
+    assert "oberon doctor" in pushed.stderr
+
+
+def test_a_broken_setting_of_one_service_does_not_stop_the_others(server, receiver):
+    service(server, "bad", url=receiver.url, ulr="x")
+    service(server, "good", url=receiver.url)
+    clone, _ = commits(server, 1)
+    assert clone.push().returncode == 0
+    receiver.wait(1, 20)
+    time.sleep(0.5)
+    assert len(receiver.requests) == 1
+
+
+def test_a_service_that_was_mended_gets_what_it_missed(server, receiver):
+    service(server, "ci", ulr=receiver.url)
+    clone, nodes = commits(server, 1)
+    clone.push()
+    time.sleep(0.6)
+    assert receiver.requests == []
+    server.config("service.ci.ulr")
+    server.config("service.ci.url", receiver.url)
+    (request,) = receiver.wait(1, 20)
+    assert request.payload()["commits"][0]["raw_node"] == nodes[0]
+
+
+def test_detached_the_pusher_does_not_wait_for_the_receiver(git_server, state_dir, receiver, push):
+    receiver.answer(delay_s=30)
+    bare = git_server("bare/app.git")
+    hooked = git_server("team/app.git")
+    link_hook(hooked)
+    git_settings(hooked, state_dir)
+    service(hooked, "ci", url=receiver.url)
+    began = time.monotonic()
+    subprocess.run([sys.executable, "-c", "pass"], check=True)
+    interpreter_s = time.monotonic() - began
+    seconds = {}
+    for server in (bare, hooked):
+        clone, _ = commits(server, 1)
+        push(server, clone)  # the first push of each starts its server, or the worker
+        waits = []
+        for number in range(3):
+            clone.commit({f"more{number}": "x"})
+            waits.append(push(server, clone).seconds)
+        seconds[server] = min(waits)
+        clone.path.rename(clone.path.with_name(f"{server.path.parent.name}-clone"))
+    receiver.wait(1, 20)
+    assert seconds[hooked] < seconds[bare] + 0.1 + 2 * interpreter_s
+
+
+def test_several_refs_tags_and_deletes_are_told_in_one_payload(server, tmp_path):
+    folder = broker_folder(
+        tmp_path,
+        "import json\nfrom brokers import BaseBroker\n\n\nclass Keep(BaseBroker):\n    def handle(self, payload):\n"
+        "        with open(payload['service']['file'], 'a') as file:\n            file.write(json.dumps(payload) + '\\n')\n",
+    )
+    git_settings(server, tmp_path / "state", mode="inline", brokerPath=str(folder))
+    service(server, "keep", "keep", file=str(tmp_path / "kept"))
+    clone, nodes = commits(server, 2)
+    clone.git("tag", "-a", "v1", "-m", "first release")
+    clone.git("branch", "topic", nodes[0])
+    clone.push("main", "topic", "v1", options=["--atomic"])
+    clone.push(":topic")
+    first, second = [json.loads(line) for line in (tmp_path / "kept").read_text().splitlines()]
+    told = {ref["ref"]: (ref["kind"], ref["action"], ref["old"], ref["new"]) for ref in first["oberon"]["refs"]}
+    assert told == {
+        "refs/heads/main": ("branch", "create", None, nodes[1]),
+        "refs/heads/topic": ("branch", "create", None, nodes[0]),
+        "refs/tags/v1": ("tag", "create", None, clone.node("v1")),
+    }
+    assert [commit["raw_node"] for commit in first["commits"]] == nodes
+    assert [(ref["ref"], ref["action"], ref["new"]) for ref in second["oberon"]["refs"]] == [("refs/heads/topic", "delete", None)]
+    assert second["commits"] == []
+    assert (first["oberon"]["sequence"], second["oberon"]["sequence"]) == (1, 2)
+
+
+FORBIDDEN = {
+    "dulwich", "mercurial", "requests", "urllib3", "urllib.request", "http.client", "ssl", "asyncio", "email", "sqlite3",
+    "importlib.metadata", "dataclasses", "json", "re", "subprocess", "hashlib", "socket", "pathlib", "typing", "threading", "tempfile",
+}  # fmt: skip
+
+
+def test_the_detached_hook_imports_next_to_nothing(server, receiver, tmp_path):
+    service(server, "ci", url=receiver.url)
+    hook = server.path / "hooks" / "post-receive"
+    hook.unlink()
+    hook.write_text(
+        f"#!{sys.executable} -I\nimport sys\nbefore = set(sys.modules)\nfrom githooks.post_receive import main\nstatus = main()\n"
+        f"after = sorted(sys.modules)\nopen({str(tmp_path / 'modules')!r}, 'w').write(chr(10).join(after))\nsys.exit(status)\n"
+    )
+    hook.chmod(0o755)
+    clone, _ = commits(server, 1)
+    clone.push()
+    receiver.wait(1, 20)
+    loaded = set((tmp_path / "modules").read_text().split())
+    # What coverage's own start-up brings along in a measured run is not the hook's doing.
+    ambient = set(
+        subprocess.run(
+            [sys.executable, "-I", "-c", "import sys; print(*sys.modules)"], check=True, capture_output=True, text=True
+        ).stdout.split()
+    )
+    assert (loaded & FORBIDDEN) - ambient == set()
+    assert "githooks.post_receive" in loaded
+
+
+@pytest.mark.parametrize("lines", [b"", b"\n\n", b"garbage\n", b"a b\n", b"\xff\xfe\n", (ZERO + " ").encode()])
+def test_odd_input_is_no_error(server, lines, tmp_path):
+    service(server, "ci", url="http://127.0.0.1:9/")
+    done = subprocess.run([SCRIPTS / "oberon-post-receive"], cwd=server.path, input=lines, capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+def test_a_directory_that_is_no_repository_is_no_error(tmp_path):
+    line = f"{ZERO} {'1' * 40} refs/heads/main\n".encode()
+    done = subprocess.run([SCRIPTS / "oberon-post-receive"], cwd=tmp_path, input=line, capture_output=True, check=False)
+    assert done.returncode == 0
+
+
+def test_push_options_reach_the_payload_and_silence_a_push(server, receiver, tmp_path):
+    server.config("receive.advertisePushOptions", "true")
+    git_settings(server, tmp_path / "state", mode="inline")
+    service(server, "ci", url=receiver.url)
+    clone, _ = commits(server, 1)
+    clone.push(options=["-o", "oberon.skip"])
+    assert receiver.requests == []
+    clone.commit({"more": "x"})
+    clone.push(options=["-o", "ci.variable=1"])
+    assert len(receiver.requests) == 1
+
+
+def test_the_worker_holds_nothing_of_the_push(server, receiver, left_running):
+    receiver.answer(delay_s=3)
+    service(server, "ci", url=receiver.url)
+    clone, _ = commits(server, 1)
+    clone.push()
+    receiver.wait(1, 20)
+    (worker,) = [pid for pid in left_running() if b"run" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    for number in (0, 1, 2):
+        assert str(Path(f"/proc/{worker}/fd/{number}").readlink()) == os.devnull
+    assert str(Path(f"/proc/{worker}/cwd").readlink()) == "/"
+    assert os.getsid(worker) == worker
+    names = {part.split(b"=")[0] for part in Path(f"/proc/{worker}/environ").read_bytes().split(b"\0")}
+    assert not [name for name in names if name.startswith(b"GIT_") and not name.startswith(b"GIT_CONFIG_")]

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from brokers.config import Settings
+from githooks import forge
+from payload.push import Event
+
+GITEA = {
+    "GITEA_PUSHER_NAME": "ann",
+    "GITEA_REPO_USER_NAME": "team",
+    "GITEA_REPO_NAME": "app",
+    "GITEA_ROOT_URL": "https://git.example.org/",
+}
+SRHT = json.dumps({"user": {"name": "ann", "token": "hush"}, "repo": {"name": "app", "owner_name": "~ann"}})
+EXTRAS = json.dumps({"username": "ann", "repository": "team/sub/app", "ip": "192.0.2.1", "secret": "hush"})
+
+ROWS = [
+    ({}, ("git", "git", "disk")),
+    (GITEA, ("ann", "team", "app")),
+    ({"GOGS_AUTH_USER_NAME": "ann", "GOGS_REPO_OWNER_NAME": "team", "GOGS_REPO_NAME": "app"}, ("ann", "team", "app")),
+    ({"GL_USERNAME": "ann", "GL_ID": "user-7", "GL_PROJECT_PATH": "team/sub/app"}, ("ann", "team/sub", "app")),
+    ({"GL_ID": "key-7", "GL_PROJECT_PATH": "team/app"}, ("key-7", "team", "app")),
+    ({"GL_USER": "ann", "GL_REPO": "team/app"}, ("ann", "team", "app")),
+    ({"GL_USER": "ann", "GL_REPO": "testing"}, ("ann", "", "testing")),
+    ({"KALLITHEA_EXTRAS": EXTRAS}, ("ann", "team/sub", "app")),
+    ({"RC_SCM_DATA": EXTRAS}, ("ann", "team/sub", "app")),
+    ({"SRHT_PUSH_CTX": SRHT}, ("ann", "~ann", "app")),
+    ({"PHABRICATOR_USER": "ann", "PHABRICATOR_REPOSITORY": "PHID-REPO-x"}, ("ann", "git", "disk")),
+    ({"REMOTE_USER": "ann"}, ("ann", "git", "disk")),
+    ({**GITEA, "REMOTE_USER": "proxy"}, ("ann", "team", "app")),
+    ({"GL_USER": "", "REMOTE_USER": "ann"}, ("ann", "git", "disk")),
+    ({"SRHT_PUSH_CTX": "{broken", "REMOTE_USER": "ann"}, ("ann", "git", "disk")),
+    ({"SRHT_PUSH_CTX": '{"user": ["name"], "repo": {"name": 7}}'}, ("git", "git", "disk")),
+    ({"SRHT_PUSH_CTX": "[" * 100_000}, ("git", "git", "disk")),
+    ({"GL_USER": "j\udce9", "GL_REPO": "t\udce9/a\udce9"}, ("j\ufffd", "t\ufffd", "a\ufffd")),
+]
+
+
+def make(environment):
+    return Event(id="0" * 32, scm="git", path="/srv/git/disk.git", time=0, login="git", source="ssh", environment=environment)
+
+
+@pytest.mark.parametrize(("environment", "expected"), ROWS)
+def test_each_forge_tells_who_and_where(environment, expected):
+    found = forge.repository(make(environment), Settings())
+    assert (forge.pusher(make(environment)), found.owner, found.slug) == expected
+
+
+@pytest.mark.parametrize(("environment", "expected"), ROWS)
+def test_the_hook_remembers_enough(environment, expected):
+    kept = forge.remembered({**environment, "HOME": "/root", "AWS_SECRET_ACCESS_KEY": "hush"})
+    assert kept.keys() <= set(forge.VARIABLES)
+    assert "hush" not in str(kept)
+    assert "192.0.2.1" not in str(kept)
+    found = forge.repository(make(kept), Settings())
+    assert (forge.pusher(make(kept)), found.owner, found.slug) == expected
+
+
+def test_settings_go_before_the_forge_and_the_forge_before_the_path():
+    settings = Settings(owner="boss", name="The App", canon_url="https://www.example.org/", private=False)
+    found = forge.repository(make(GITEA), settings)
+    assert (found.owner, found.slug, found.name) == ("boss", "app", "The App")
+    assert (found.canon_url, found.absolute_url, found.is_private) == ("https://www.example.org", "/boss/app/", False)
+    found = forge.repository(make(GITEA), Settings(slug="other", absolute_url="x/y", website=""))
+    assert (found.slug, found.name, found.absolute_url) == ("other", "other", "/x/y/")
+    assert (found.canon_url, found.website) == ("https://git.example.org", "https://git.example.org/")
+
+
+def test_every_variable_is_named_once_and_none_is_a_secret():
+    assert len(set(forge.VARIABLES)) == len(forge.VARIABLES)
+    for name in ("GL_USER", "GL_REPO", "GL_USERNAME", "GL_PROJECT_PATH", "REMOTE_USER", "SRHT_PUSH_CTX", "GITEA_PUSHER_NAME"):
+        assert name in forge.VARIABLES
+    assert not [name for name in forge.VARIABLES if any(word in name for word in ("TOKEN", "SECRET", "PASS", "JWT"))]
+
+
+def test_importing_it_imports_nothing():
+    code = "import sys; before = set(sys.modules); import githooks.forge; print(*sorted(set(sys.modules) - before))"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert set(told) <= {"__future__", "githooks", "githooks.forge"}
