@@ -159,6 +159,7 @@ class Outbox:
                     "add_delivery",
                     event=claim.event.id,
                     repository=_path_text(claim.event.path),
+                    sequence=claim.sequence,
                     service=new.service,
                     broker=new.broker,
                     endpoint=new.endpoint,

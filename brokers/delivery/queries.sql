@@ -35,12 +35,12 @@ WHERE id = :id AND lease = :lease AND state = 'leased';
 
 -- name: add_delivery
 INSERT OR IGNORE INTO delivery
-    (event, repository, service, broker, endpoint, ordered, state, attempts, next_at, lease, lease_until, reason, created_at, finished_at)
+    (event, repository, sequence, service, broker, endpoint, ordered, state, attempts, next_at, lease, lease_until, reason, created_at, finished_at)
 VALUES
-    (:event, :repository, :service, :broker, :endpoint, :ordered, :state, :attempts, :now, :lease, :until, :reason, :now, :finished_at);
+    (:event, :repository, :sequence, :service, :broker, :endpoint, :ordered, :state, :attempts, :now, :lease, :until, :reason, :now, :finished_at);
 
 -- name: claim_delivery
--- Passed over: endpoints that have their share under lease already, and ordered deliveries behind an unfinished one.
+-- Passed over: endpoints that have their share under lease already, and ordered deliveries behind a push that is unread or unfinished.
 UPDATE delivery SET state = 'leased', lease = :lease, lease_until = :until, attempts = attempts + 1
 WHERE id = (
     SELECT due.id FROM delivery AS due
@@ -50,8 +50,12 @@ WHERE id = (
             WHERE busy.endpoint = due.endpoint AND busy.state = 'leased' AND busy.lease_until >= :now))
       AND (NOT due.ordered OR NOT EXISTS (
             SELECT 1 FROM delivery AS earlier
-            WHERE earlier.repository = due.repository AND earlier.service = due.service AND earlier.id < due.id
-              AND earlier.state IN ('waiting', 'leased')))
+            WHERE earlier.repository = due.repository AND earlier.service = due.service AND earlier.sequence < due.sequence
+              AND earlier.state IN ('waiting', 'leased')
+            UNION ALL
+            SELECT 1 FROM event AS unread
+            WHERE unread.repository = due.repository AND unread.sequence < due.sequence
+              AND unread.state IN ('waiting', 'leased')))
     ORDER BY due.next_at, due.id LIMIT 1)
 RETURNING id, event, service, endpoint, attempts, schedule_from, repeats, created_at;
 
@@ -119,7 +123,7 @@ GROUP BY repository, service ORDER BY repository, service;
 
 -- name: list_deliveries
 -- Newest first; a parameter that is NULL leaves its condition out.
-SELECT delivery.*, event.sequence, event.repository AS event_repository FROM delivery JOIN event ON event.id = delivery.event
+SELECT delivery.*, event.repository AS event_repository FROM delivery JOIN event ON event.id = delivery.event
 WHERE (:repository IS NULL OR delivery.repository = :repository)
   AND (:service IS NULL OR delivery.service = :service)
   AND (:state IS NULL OR delivery.state = :state)
@@ -134,7 +138,7 @@ SELECT id, repository, sequence, state, attempts, next_at, reason, created_at FR
 ORDER BY created_at DESC LIMIT :most;
 
 -- name: show_delivery
-SELECT delivery.*, event.sequence, event.record, event.payload FROM delivery JOIN event ON event.id = delivery.event
+SELECT delivery.*, event.record, event.payload FROM delivery JOIN event ON event.id = delivery.event
 WHERE delivery.id = :id;
 
 -- name: show_event

@@ -33,6 +33,7 @@ CREATE TABLE delivery (
     id          INTEGER PRIMARY KEY,
     event       TEXT NOT NULL REFERENCES event (id) ON DELETE CASCADE,
     repository  TEXT NOT NULL,
+    sequence    INTEGER NOT NULL,
     service     TEXT NOT NULL,
     broker      TEXT NOT NULL,
     endpoint    TEXT NOT NULL,
@@ -52,7 +53,7 @@ CREATE TABLE delivery (
 );
 
 CREATE INDEX delivery_due ON delivery (next_at) WHERE state IN ('waiting', 'leased');
-CREATE INDEX delivery_of ON delivery (repository, service, id);
+CREATE INDEX delivery_of ON delivery (repository, service, sequence);
 
 -- One call of a broker.
 CREATE TABLE attempt (

@@ -261,3 +261,12 @@ def test_every_write_begins_immediate(state_dir, outbox, clock):
         if statement.startswith(("INSERT", "UPDATE", "DELETE")):
             assert in_transaction, statement
         in_transaction = (in_transaction or statement.startswith("BEGIN")) and not statement.startswith("COMMIT")
+
+
+def test_an_ordered_delivery_waits_for_an_earlier_push_that_is_not_read_yet(outbox):
+    outbox.add_event(event(1))
+    first = outbox.claim_event(60)
+    read(outbox, "ci", number=2, ordered=True)
+    assert outbox.claim_delivery(60, 4) is None
+    outbox.expand(first, COMPOSED, [NewDelivery("ci", "post", ordered=True)])
+    assert outbox.claim_delivery(60, 4).event == event(1).id

@@ -1,0 +1,1 @@
+"""The built-in brokers: one per module, named as the module is, and nothing else."""

@@ -1,0 +1,51 @@
+"""How TLS is spoken to services: certificates always checked, TLS 1.2 at least."""
+
+from __future__ import annotations
+
+import ssl
+import threading
+from pathlib import Path
+
+from brokers.errors import DeliveryFailed
+
+_lock = threading.Lock()
+_held: dict[tuple[str | None, int], ssl.SSLContext] = {}
+
+
+def context(ca_bundle: str | None) -> ssl.SSLContext:
+    """The context that trusts the certificates of `ca_bundle` (a PEM file), or, if None, those the machine trusts.
+
+    Made once per file and state of the file: a replaced bundle counts from the next delivery on, without a restart.
+    `SSL_CERT_FILE` and its like are not heeded: in a hook the environment is the pusher's.
+    Raises DeliveryFailed, naming the setting, if the file cannot be used.
+    """
+    try:
+        key = (ca_bundle, Path(ca_bundle).stat().st_mtime_ns if ca_bundle else 0)
+        with _lock:
+            if key not in _held:
+                for other in [other for other in _held if other[0] == ca_bundle]:
+                    del _held[other]
+                _held[key] = _made(ca_bundle)
+            return _held[key]
+    except OSError as error:  # ssl.SSLError is one
+        raise DeliveryFailed(f"oberon.caBundle {ca_bundle} cannot be used: {error.strerror or error}") from error
+
+
+def _made(ca_bundle: str | None) -> ssl.SSLContext:
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    made.minimum_version = ssl.TLSVersion.TLSv1_2
+    if ca_bundle is not None:
+        made.load_verify_locations(ca_bundle)
+        return made
+    # Where this OpenSSL was built to look; `cafile` and `capath` of the same tuple would be the environment's.
+    paths = ssl.get_default_verify_paths()
+    file, folder = Path(paths.openssl_cafile), Path(paths.openssl_capath)
+    if folder.is_dir() and any(folder.iterdir()):
+        made.load_verify_locations(capath=folder)
+    elif file.is_file():
+        made.load_verify_locations(file)
+    else:
+        from requests.utils import DEFAULT_CA_BUNDLE_PATH
+
+        made.load_verify_locations(DEFAULT_CA_BUNDLE_PATH)
+    return made

@@ -1,0 +1,427 @@
+"""The spool: an event is there whole, or it is not there; what is no event never stops what is."""
+
+import errno
+import json
+import os
+import resource
+import socket
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from brokers.delivery import spool, statedir
+from payload.push import Event
+
+ROOT = Path(spool.__file__).parents[2]
+
+
+def record(**changes):
+    made = {
+        "version": 1,
+        "id": spool.new_id(),
+        "scm": "git",
+        "path": "/srv/git/caf\udce9.git",
+        "time": 1774853731.25,
+        "login": "git",
+        "source": "ssh",
+        "refs": [["0" * 40, "a" * 40, "refs/heads/Grüße\udcff"]],
+        "first": None,
+        "last": None,
+        "options": ['quote " and \\', "\n\0\x1b"],
+        "environment": {"GL_USER": "ädа"},  # noqa: RUF001 - a Cyrillic letter, on purpose
+    }
+    return {**made, **changes}
+
+
+@pytest.fixture
+def state(tmp_path):
+    path = tmp_path / "state"
+    statedir.prepare(str(path))
+    return str(path)
+
+
+def folder(state, name):
+    return Path(state, "spool", name)
+
+
+def listing(state):
+    return {name: sorted(entry.name for entry in folder(state, name).iterdir()) for name in ("tmp", "new", "bad")}
+
+
+def open_descriptors():
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
+def put(state, name, data):
+    path = folder(state, "new") / name
+    path.write_bytes(data)
+    return str(path)
+
+
+# ------------------------------------------------------------------------------------------------------------ the round trip
+
+
+def test_an_event_comes_back_as_it_was_written(state):
+    written = record()
+    path = spool.write(state, written)
+    assert path == str(folder(state, "new") / written["id"])
+    assert spool.waiting(state) == [path]
+    assert spool.load(path) == written
+    assert Event.from_record(spool.load(path)).refs[0].ref == "refs/heads/Grüße\udcff"
+    assert listing(state) == {"tmp": [], "new": [written["id"]], "bad": []}
+
+
+def test_the_file_is_a_header_and_ascii_json(state):
+    written = record()
+    header, body = Path(spool.write(state, written)).read_bytes().split(b"\n", 1)
+    magic, version, length, digest = header.split(b" ")
+    assert (magic, version, int(length), len(digest)) == (b"oberon-event", b"1", len(body), 64)
+    assert body.isascii()
+    assert json.loads(body) == written
+
+
+# What `surrogateescape` makes of arbitrary bytes: every string that a hook can see.
+escaped = st.binary(max_size=30).map(lambda raw: raw.decode("utf-8", "surrogateescape"))
+values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**80), 2**80) | st.floats(allow_nan=False, allow_infinity=False) | escaped,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(escaped, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.dictionaries(escaped, values, max_size=5))
+def test_any_record_comes_back_as_it_was(state, extra):
+    written = {**extra, "id": spool.new_id()}
+    path = spool.write(state, written)
+    assert spool.load(path) == written
+    spool.remove(path)
+
+
+@pytest.mark.parametrize("value", [b"bytes", {1, 2}, object(), 1j])
+def test_what_json_has_no_word_for_is_refused_before_anything_is_written(state, value):
+    with pytest.raises(TypeError, match=f"an event holds no {type(value).__name__}"):
+        spool.write(state, record(options=[value]))
+    assert listing(state) == {"tmp": [], "new": [], "bad": []}
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_numbers_that_json_has_no_word_for_are_refused_too(state, value):
+    with pytest.raises(TypeError, match="an event holds no"):
+        spool.write(state, record(time=value))
+
+
+def test_ids_are_events_ids_and_differ():
+    ids = {spool.new_id() for _ in range(1000)}
+    assert len(ids) == 1000
+    assert all(len(made) == 32 and int(made, 16) >= 0 for made in ids)
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
+def test_the_file_is_its_users_alone_whatever_the_umask(state, umask):
+    before = os.umask(umask)
+    try:
+        path = spool.write(state, record())
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(Path(path).stat().st_mode) == 0o600
+
+
+# --------------------------------------------------------------------------------------------------- when it cannot be written
+
+
+def test_without_a_spool_nothing_is_written(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        spool.write(str(tmp_path), record())
+
+
+def test_a_draft_that_is_there_is_not_written_over(state):
+    written = record()
+    draft = folder(state, "tmp") / f"{written['id']}.{os.getpid()}"
+    draft.write_text("another's")
+    with pytest.raises(FileExistsError):
+        spool.write(state, written)
+    assert draft.read_text() == "another's"
+
+
+def test_a_link_in_the_place_of_the_draft_is_not_followed(state, tmp_path):
+    written = record()
+    victim = tmp_path / "victim"
+    (folder(state, "tmp") / f"{written['id']}.{os.getpid()}").symlink_to(victim)
+    with pytest.raises(FileExistsError):
+        spool.write(state, written)
+    assert not victim.exists()
+
+
+def test_when_the_rename_fails_no_draft_is_left(state):
+    folder(state, "new").rmdir()
+    with pytest.raises(FileNotFoundError):
+        spool.write(state, record())
+    assert list(folder(state, "tmp").iterdir()) == []
+
+
+# RLIMIT_FSIZE stands in for a full disk: a write comes back short, and the next one fails.
+WRITE_WITH_LITTLE_ROOM = """
+import resource, signal, sys
+sys.path.insert(0, sys.argv[1])
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+from brokers.delivery import spool
+record = {"id": spool.new_id(), "options": ["x" * 5000]}
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+try:
+    spool.write(sys.argv[2], record)
+except OSError as error:
+    print(type(error).__name__, error.errno)
+"""
+
+
+def test_on_a_full_disk_it_raises_and_leaves_nothing(state):
+    command = [sys.executable, "-I", "-c", WRITE_WITH_LITTLE_ROOM, str(ROOT), state]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.split() == ["OSError", str(errno.EFBIG)]
+    assert listing(state) == {"tmp": [], "new": [], "bad": []}
+
+
+# -------------------------------------------------------------------------------------------------------- what is no event
+
+CHECKED = spool.encode({"id": "x", "options": ["caf\udce9"]})
+
+
+def test_a_file_torn_at_any_byte_is_refused(state):
+    path = put(state, "torn", b"")
+    for length in range(len(CHECKED)):
+        Path(path).write_bytes(CHECKED[:length])
+        with pytest.raises(spool.BadSpoolFile, match="torn or not an event"):
+            spool.load(path)
+    Path(path).write_bytes(CHECKED)
+    assert spool.load(path) == {"id": "x", "options": ["caf\udce9"]}
+
+
+def test_a_bit_that_flips_in_any_byte_of_the_body_is_seen(state):
+    path = put(state, "flipped", b"")
+    for place in range(CHECKED.index(b"\n"), len(CHECKED)):
+        Path(path).write_bytes(CHECKED[:place] + bytes([CHECKED[place] ^ 1]) + CHECKED[place + 1 :])
+        with pytest.raises(spool.BadSpoolFile):
+            spool.load(path)
+
+
+def sealed(body, magic=spool.MAGIC, length=None, digest=None):
+    """A spool file around any body, its checksum right."""
+    return f"{magic} {len(body) if length is None else length} {digest or spool._sha256(body)}\n".encode() + body
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "torn or not an event"),
+        (b"\n", "torn or not an event"),
+        (b"nonsense", "torn or not an event"),
+        (b"\xff\xfe \xff \xff\n{}", "torn or not an event"),
+        (CHECKED + b" ", "torn or not an event"),
+        (sealed(b"{}", magic="oberon-event 2"), "torn or not an event"),
+        (sealed(b"{}", length=3), "torn or not an event"),
+        (sealed(b"{}", length=-2), "torn or not an event"),
+        (sealed(b"{}", length="9" * 5000), "torn or not an event"),
+        (sealed(b"{}", digest="0" * 64), "torn or not an event"),
+        (sealed(b"{"), "is not JSON"),
+        (sealed(b"\xff"), "is not JSON"),
+        (sealed(b"nan"), "is not JSON"),
+        (sealed(b"9" * 5000), "is not JSON"),
+        (sealed(b"[" * 100_000), "is not JSON"),
+        (sealed(b'{"id":' * 100_000), "is not JSON"),
+        (sealed(b"[]"), "is not an event"),
+        (sealed(b"null"), "is not an event"),
+        (sealed(b'"text"'), "is not an event"),
+    ],
+    ids=lambda value: repr(value[:30]),
+)
+def test_what_does_not_check_is_refused(state, data, reason):
+    path = put(state, "wrong", data)
+    with pytest.raises(spool.BadSpoolFile) as caught:
+        spool.load(path)
+    assert reason in caught.value.reason
+    assert (caught.value.path, str(caught.value)) == (path, f"{path}: {caught.value.reason}")
+
+
+def a_pipe(path):
+    os.mkfifo(path)
+
+
+def a_directory(path):
+    Path(path).mkdir()
+
+
+def a_link_to_an_event(path):
+    target = Path(path).parents[2] / "event"
+    target.write_bytes(CHECKED)
+    Path(path).symlink_to(target)
+
+
+def a_dangling_link(path):
+    Path(path).symlink_to("/nowhere")
+
+
+def a_link_to_itself(path):
+    Path(path).symlink_to(path)
+
+
+def a_socket(path):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as made:
+        made.bind(f"/proc/self/cwd/{os.path.relpath(path)}")
+
+
+def a_huge_file(path):
+    with Path(path).open("wb") as file:
+        file.truncate(spool.MAX_BYTES + 1)
+
+
+KINDS = [
+    (a_pipe, "not a regular file"),
+    (a_directory, "not a regular file"),
+    (a_link_to_an_event, "cannot be opened"),
+    (a_dangling_link, "cannot be opened"),
+    (a_link_to_itself, "cannot be opened"),
+    (a_socket, "cannot be opened"),
+    (a_huge_file, "is larger than"),
+]
+
+
+@pytest.mark.parametrize(("make", "reason"), KINDS, ids=lambda value: getattr(value, "__name__", ""))
+def test_what_is_no_file_of_ours_is_refused_at_once_and_can_be_set_aside(state, make, reason):
+    path = str(folder(state, "new") / "odd")
+    make(path)
+    good = spool.write(state, record())
+    before = open_descriptors()
+    with pytest.raises(spool.BadSpoolFile, match=reason):
+        spool.load(path)
+    assert open_descriptors() == before, "no descriptor is left open"
+    assert path in spool.waiting(state)
+    aside = spool.set_aside(state, path)
+    assert os.path.lexists(aside)
+    assert spool.waiting(state) == [good]
+
+
+def test_what_another_process_took_is_no_bad_file(state):
+    with pytest.raises(FileNotFoundError):
+        spool.load(str(folder(state, "new") / "gone"))
+
+
+def test_a_process_without_descriptors_does_not_take_an_event_for_a_bad_file(state):
+    path = spool.write(state, record())
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, before[1]))
+    try:
+        with pytest.raises(OSError, match="Too many open files") as caught:
+            spool.load(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert caught.value.errno == errno.EMFILE
+    assert spool.load(path)
+
+
+# ---------------------------------------------------------------------------------------------------- the worker's housekeeping
+
+
+def test_the_oldest_comes_first(state):
+    paths = [spool.write(state, record()) for _ in range(5)]
+    for age, path in enumerate(paths):
+        os.utime(path, (1_000_000 - age, 1_000_000 - age))
+    assert spool.waiting(state) == list(reversed(paths))
+
+
+def test_waiting_without_a_spool_raises(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        spool.waiting(str(tmp_path))
+
+
+def test_remove(state):
+    path = spool.write(state, record())
+    spool.remove(path)
+    spool.remove(path)
+    assert spool.waiting(state) == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["plain", "-rf", "new\nline", "esc\x1b[2J", "x" * 255, "ä" * 127, "\U0001d400" * 63, "caf\udce9", "...", "..hidden"],
+    ids=ascii,
+)
+def test_set_aside_gives_a_name_of_its_own(state, name):
+    path = str(folder(state, "new") / name)
+    Path(path).write_bytes(b"nonsense")
+    other = put(state, "other", b"nonsense")
+    moved = [spool.set_aside(state, path), spool.set_aside(state, other)]
+    assert spool.waiting(state) == []
+    assert all(Path(made).parent == folder(state, "bad") for made in moved)
+    assert all(Path(made).name.isprintable() and Path(made).name.isascii() for made in moved)
+    assert Path(moved[0]).read_bytes() == b"nonsense"
+
+
+def test_two_bad_files_of_one_name_are_both_kept(state):
+    for content in (b"one", b"two"):
+        spool.set_aside(state, put(state, "same", content))
+    assert sorted(path.read_bytes() for path in folder(state, "bad").iterdir()) == [b"one", b"two"]
+
+
+def test_sweep_takes_the_drafts_that_no_hook_can_still_be_writing(state):
+    now = 2_000_000_000.0
+    ages = {"fresh": 0.0, "young": spool.STALE_S - 60, "stale": spool.STALE_S + 60, "old": 10 * spool.STALE_S, "future": -3600.0}
+    for name, age_s in ages.items():
+        path = folder(state, "tmp") / name
+        path.write_bytes(b"half")
+        os.utime(path, (now - age_s, now - age_s))
+    assert sorted(map(os.path.basename, spool.sweep(state, now))) == ["old", "stale"]
+    assert listing(state)["tmp"] == ["fresh", "future", "young"]
+
+
+def test_sweep_passes_over_what_it_cannot_remove(state):
+    for name in ("a-directory", "b-draft"):
+        path = folder(state, "tmp") / name
+        path.mkdir() if name == "a-directory" else path.write_bytes(b"half")
+        os.utime(path, (0, 0))
+    assert list(map(os.path.basename, spool.sweep(state, 2_000_000_000.0))) == ["b-draft"]
+    assert listing(state)["tmp"] == ["a-directory"]
+
+
+def test_sweep_passes_over_what_is_gone_meanwhile(state):
+    for name in ("one", "two"):
+        path = folder(state, "tmp") / name
+        path.write_bytes(b"half")
+        os.utime(path, (0, 0))
+    sweeping = spool.sweep(state, 2_000_000_000.0)
+    first = next(sweeping)
+    for path in folder(state, "tmp").iterdir():
+        path.unlink()  # another worker on an old lock
+    assert list(sweeping) == []
+    assert not Path(first).exists()
+
+
+# ------------------------------------------------------------------------------------------------------------ what it costs
+
+WRITE_AND_TELL = """
+import sys
+sys.path.insert(0, sys.argv[1])
+before = set(sys.modules)
+from brokers.delivery import spool, statedir, wake
+statedir.prepare(sys.argv[2])
+spool.write(sys.argv[2], {"id": spool.new_id(), "options": ["caf\\udce9"], "time": 1.5, "refs": [["0", "1", "r"]]})
+wake._send(sys.argv[2])
+wake._is_held(sys.argv[2] + "/worker.lock")
+print(*sorted(set(sys.modules) - before))
+"""
+
+
+def test_a_hook_that_writes_an_event_loads_nothing_that_costs(tmp_path):
+    command = [sys.executable, "-I", "-S", "-c", WRITE_AND_TELL, str(ROOT), str(tmp_path / "state")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    loaded = set(done.stdout.split())
+    assert {"brokers.delivery.spool", "brokers.delivery.statedir", "brokers.delivery.wake"} <= loaded
+    costly = {"json", "re", "hashlib", "dataclasses", "typing", "subprocess", "socket", "importlib.metadata", "pathlib"}
+    costly |= {"collections", "enum", "inspect", "logging", "sqlite3", "ssl", "threading", "tempfile", "urllib", "payload"}
+    assert {name for name in loaded if name.split(".")[0] in costly or name in costly} == set()
+    assert len(listing(str(tmp_path / "state"))["new"]) == 1

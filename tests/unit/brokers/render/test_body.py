@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from brokers.render import body as words
+from payload import samples
+from tests.unit.brokers.render.conftest import make_commit as commit
+from tests.unit.brokers.render.conftest import make_payload as payload
+from tests.unit.brokers.render.conftest import make_ref as ref
+
+
+def test_one_commit():
+    made = commit(raw_node="b" * 40)
+    assert (
+        words.body(payload([made], [ref(commits=["b" * 12])]))
+        == f"""\
+Repository: team/app
+            https://git.example.org/team/app/
+Pushed by:  pia
+Changed:    branch main moved
+            aaaaaaaaaaaa -> bbbbbbbbbbbb, 1 new commit
+
+commit {"b" * 40} (7)
+Author: Ann Example <ann@example.org>
+Date:   2024-05-06 07:08:09
+Branch: main
+
+    Fix the thing
+
+    It was broken.
+
+  M src/a.py
+  A b.txt
+  R c
+  3 files, +684 bytes
+"""
+    )
+
+
+def test_the_payload_of_2008():
+    assert (
+        words.body(samples.load("twitter-2008"))
+        == """\
+Repository: jespern/bitbucket
+            http://bitbucket.org/jespern/bitbucket/
+
+commit e71c63bcc05e (1650)
+Author: jespern
+
+    adding bump button, issue #206 fixed
+
+  M media/css/layout.css
+  M apps/bb/views.py
+  M templates/issues/issue.html
+  3 files, +684 bytes
+"""
+    )
+
+
+def test_several_commits_are_listed_and_then_told_oldest_first():
+    commits = [commit("One\n"), commit("Two " + "z" * 100)]
+    said = words.body(payload(commits))
+    listed = [f"  {commits[0]['node']}  One", f"  {commits[1]['node']}  Two zzz"]
+    places = [said.index(part) for part in (*listed, "    One\n", "    Two zzz")]
+    assert places == sorted(places)
+    assert said.count("-" * words.COLUMNS) == 2
+    own = [line for line in said.split("\n") if not line.startswith("    ")]
+    assert max(len(line) for line in own) <= words.COLUMNS
+
+
+def test_refs_without_commits():
+    said = words.body(
+        payload(
+            [],
+            [
+                ref("dev", action="delete"),
+                ref("main", action="rewind", dropped=2),
+                ref("v1", "tag", "create", message="Release\n1\n"),
+            ],
+        )
+    )
+    assert (
+        """\
+Changed:    branch dev deleted
+            was aaaaaaaaaaaa
+Changed:    branch main rewound
+            aaaaaaaaaaaa -> bbbbbbbbbbbb, 2 commits no longer on it
+Changed:    tag v1 created
+            at bbbbbbbbbbbb
+
+    Release
+    1
+"""
+        in said
+    )
+
+
+def test_what_is_left_out_is_said():
+    said = words.body(payload([commit(f"Number {number}.") for number in range(250)], total_commits=5000))
+    assert "4,900 older commits are not told here." in said
+    assert "    Number 150." in said
+    assert "Number 149." not in said
+    files = [{"file": f"f{number}", "type": "added"} for number in range(1000)]
+    said = words.body(payload([commit(files=files)]))
+    assert "  A f99\n  and 900 more\n  1,000 files" in said
+
+
+def test_many_long_messages_do_not_make_an_endless_mail():
+    said = words.body(payload([commit(f"{number} " + "z" * 60_000) for number in range(100)]))
+    assert len(said) < words.MAX_CHARS + 70_000
+    assert "94 older commits are not told here." in said
+    assert "    99 zzz" in said
+
+
+def test_the_newest_is_told_however_long():
+    said = words.body(payload([commit("One"), commit("y" * (words.MAX_CHARS + 1))]))
+    assert "y" * words.MAX_CHARS in said
+    assert "1 older commit is not told here." in said
+
+
+def test_sizes_and_branches_that_are_not_known():
+    said = words.body(payload([commit(size=None, revision=None, branch=None, files=[])]))
+    assert said.endswith("\n  0 files\n")
+    assert "Branch:" not in said
+
+
+def test_tabs_stay_columns_and_controls_become_visible():
+    said = words.body(payload([commit("a\tb\n\x1b[2J\u202e\u2028\x0c\r\nc")]))
+    assert "    a       b\n    \\x1b[2J\\u202e\\u2028\\x0c\n    c\n" in said
+
+
+@given(st.text(), st.text(), st.text())
+def test_whatever_is_pushed_no_control_character_comes_out(message, path, author):
+    said = words.body(
+        payload([commit(message, raw_author=author, files=[{"file": path, "type": "added"}])] * 2, [ref(path, message=message)])
+    )
+    assert all(line.isprintable() for line in said.split("\n"))
