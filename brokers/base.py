@@ -198,7 +198,8 @@ def _value_of(entry: Entry, row: Field | None, resolve: Resolver | None) -> Any:
         if resolve is None:
             return raw
         raw = resolve(raw)
-    return raw if row is None else convert(raw, row.type, row.choices)
+    value = raw if row is None else convert(raw, row.type, row.choices)
+    return list(value) if isinstance(value, tuple) else value  # the payload holds what JSON has
 
 
 def _file_of(cls: type) -> str:

@@ -64,13 +64,24 @@ def _boolean(raw: str) -> bool:
 
 
 def _integer(raw: str) -> int:
-    try:
-        number = int(raw.strip(), 10)
-    except ValueError:
-        raise ValueError("write a whole number") from None
+    number = _whole(raw)
     if number < 0:
         raise ValueError("write a whole number that is not negative")
     return number
+
+
+def _count(raw: str) -> int:
+    number = _whole(raw)
+    if number < 1:
+        raise ValueError("write a whole number from 1 upward")
+    return number
+
+
+def _whole(raw: str) -> int:
+    try:
+        return int(raw.strip(), 10)
+    except ValueError:
+        raise ValueError("write a whole number") from None
 
 
 def _with_unit(raw: str, units: Mapping[str, int], example: str) -> float:
@@ -108,14 +119,16 @@ def _durations(raw: str) -> tuple[float, ...]:
 def _url(raw: str) -> str:
     from urllib.parse import urlsplit
 
+    url = raw.strip()
     try:
-        parts = urlsplit(raw.strip())
+        parts = urlsplit(url)
         ok = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         ok = False
-    if not ok:
-        raise ValueError("write an address that begins with http:// or https://")
-    return raw.strip()
+    # urlsplit leaves line breaks out without a word; a request line must not have them, nor a space.
+    if not ok or " " in url or not url.isprintable():
+        raise ValueError("write an address without spaces that begins with http:// or https://")
+    return url
 
 
 def _path(raw: str) -> str:
@@ -140,6 +153,7 @@ TYPES: Mapping[str, Callable[[str], Any]] = {
     "string": _string,
     "boolean": _boolean,
     "integer": _integer,
+    "count": _count,
     "duration": _duration,
     "bytes": _bytes,
     "list": _list,
@@ -194,8 +208,8 @@ class Settings:
     verbose: bool = _option("verbose", "boolean", "false", "detached: tell the pusher that the push was recorded")
     state_dir: str | None = _option("stateDir", "path", "", "where spool and outbox are")
     broker_path: tuple[str, ...] = _option("brokerPath", "paths", "", "directories of broker files, separated by `:`")
-    workers: int = _option("workers", "integer", "8", "deliveries at the same time")
-    per_host: int = _option("perHost", "integer", "4", "deliveries at the same time to one host")
+    workers: int = _option("workers", "count", "8", "deliveries at the same time")
+    per_host: int = _option("perHost", "count", "4", "deliveries at the same time to one host")
     owner: str | None = _option("owner", "string", "", "the repository's owner; else the folder it is in")
     name: str | None = _option("name", "string", "", "the repository's display name; else the slug")
     slug: str | None = _option("slug", "string", "", "the repository's name in addresses; else its folder's name")
@@ -377,7 +391,7 @@ def resolver(environ: Mapping[str, str]) -> Resolver:
             raise ValueError("there is no CREDENTIALS_DIRECTORY: add LoadCredential= to the worker's systemd unit")
         try:
             return (Path(folder) / rest if folder else Path(rest)).read_text("utf-8").removesuffix("\n")
-        except (OSError, UnicodeDecodeError) as error:
+        except (OSError, ValueError) as error:
             raise ValueError(f"cannot be read: {error}") from error
 
     return resolve
@@ -389,9 +403,10 @@ def author_logins(path: str | None) -> dict[str, str]:
         return {}
     try:
         lines = Path(path).read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise ConfigError(
             f"cannot read {path}: {error}", setting="oberon.authorMap", remedy="write lines `mail@example.org = login`"
         ) from error
     pairs = (line.split("#", 1)[0].rpartition("=") for line in lines)
-    return {mail.strip().strip("<>").lower(): login.strip() for mail, equals, login in pairs if equals and login.strip()}
+    logins = ((mail.strip().strip("<>").strip().lower(), login.strip()) for mail, _, login in pairs)
+    return {mail: login for mail, login in logins if mail and login}
