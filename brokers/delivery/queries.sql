@@ -104,10 +104,19 @@ WHERE created_at < :before AND state = 'read'
   AND NOT EXISTS (SELECT 1 FROM delivery WHERE delivery.event = event.id AND delivery.state NOT IN ('delivered', 'skipped'));
 
 -- name: next_due
+-- When the first of what waits is due. Ordered deliveries that claim_delivery passes over are not, whatever their time says.
 SELECT min(due) AS due FROM (
     SELECT CASE state WHEN 'leased' THEN lease_until ELSE next_at END AS due FROM event WHERE state IN ('waiting', 'leased')
     UNION ALL
-    SELECT CASE state WHEN 'leased' THEN lease_until ELSE next_at END FROM delivery WHERE state IN ('waiting', 'leased'));
+    SELECT CASE state WHEN 'leased' THEN lease_until ELSE next_at END FROM delivery AS late
+    WHERE state IN ('waiting', 'leased') AND (NOT ordered OR NOT EXISTS (
+        SELECT 1 FROM delivery AS earlier
+        WHERE earlier.repository = late.repository AND earlier.service = late.service AND earlier.sequence < late.sequence
+          AND earlier.state IN ('waiting', 'leased')
+        UNION ALL
+        SELECT 1 FROM event AS unread
+        WHERE unread.repository = late.repository AND unread.sequence < late.sequence
+          AND unread.state IN ('waiting', 'leased'))));
 
 -- name: count_deliveries
 SELECT state, count(*) AS n, min(created_at) AS oldest FROM delivery GROUP BY state;
@@ -153,17 +162,6 @@ SELECT * FROM attempt WHERE delivery = :id ORDER BY number;
 -- name: last_payload
 -- Of the newest push of a repository that was read.
 SELECT payload FROM event WHERE repository = :repository AND payload IS NOT NULL ORDER BY sequence DESC LIMIT 1;
-
--- name: overdue
--- When the first of what is waiting was due. Ordered deliveries behind an unfinished one are not late.
-SELECT min(due) AS due FROM (
-    SELECT CASE state WHEN 'leased' THEN lease_until ELSE next_at END AS due FROM event WHERE state IN ('waiting', 'leased')
-    UNION ALL
-    SELECT CASE state WHEN 'leased' THEN lease_until ELSE next_at END FROM delivery AS late
-    WHERE state IN ('waiting', 'leased') AND (NOT ordered OR NOT EXISTS (
-        SELECT 1 FROM delivery AS earlier
-        WHERE earlier.repository = late.repository AND earlier.service = late.service AND earlier.id < late.id
-          AND earlier.state IN ('waiting', 'leased'))));
 
 -- name: ended_since
 -- What ended at or after a time, and what still waits.

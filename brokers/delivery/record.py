@@ -199,8 +199,7 @@ def oldest_waiting_at(outbox: Outbox | None) -> float | None:
 
 def overdue_since(outbox: Outbox | None) -> float | None:
     """When the first of what is waiting was due; later than now if nothing is late; None if nothing waits."""
-    due: float | None = outbox.ask("overdue")[0]["due"] if outbox else None
-    return due
+    return outbox.next_due_at() if outbox else None
 
 
 def ended_since(outbox: Outbox, since: float) -> dict[str, int]:
@@ -227,7 +226,7 @@ def worker_runs(state_dir: str) -> bool:
     """Whether a worker holds the lock of `state_dir`. Raises PermissionError if it may not be asked."""
     try:
         descriptor = os.open(Path(state_dir) / wake.LOCK, os.O_RDWR | os.O_CLOEXEC)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)

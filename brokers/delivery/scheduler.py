@@ -61,6 +61,8 @@ class Scheduler:
         self._scan_at = 0.0
         self._prune_at = 0.0
         self._busy_at = time.monotonic()
+        self._left: set[str] = set()
+        """Files of the spool that could not be taken in."""
 
     def run(self, *, drain: bool) -> None:
         """Until the worker is stopped, or may leave: idle long enough, or (`drain`) with nothing due now."""
@@ -82,20 +84,35 @@ class Scheduler:
     # ------------------------------------------------------------------------------------------------------ spool to outbox
 
     def _ingest(self) -> None:
-        state_dir = self._worker.state_dir
-        for path in spool.waiting(state_dir):
+        left = set()
+        for path in spool.waiting(self._worker.state_dir):
             try:
-                record = spool.load(path)
-                event = Event.from_record(record)
-                only = record.get("only")
-                self._outbox.add_event(event, only=[str(name) for name in only] if isinstance(only, list) else None)
+                self._take_in(path)
             except FileNotFoundError:
-                continue
-            except (spool.BadSpoolFile, MalformedEventError) as error:
-                aside = spool.set_aside(state_dir, path)
-                log.warning("set aside as %s: %s", visible(aside), visible(str(error)))
-                continue
-            spool.remove(path)
+                continue  # another process was quicker
+            except OSError as error:
+                # One file that cannot be read or moved now (too many open files, say) holds up no other.
+                if path not in self._left:
+                    log.warning("left in the spool: %s", visible(str(error)))
+                left.add(path)
+        self._left = left
+
+    def has_new(self) -> bool:
+        """Whether anything is in the spool that was not there, or could be read, when it was last looked through."""
+        return not self._left.issuperset(spool.waiting(self._worker.state_dir))
+
+    def _take_in(self, path: str) -> None:
+        """One file of the spool into the outbox; what is no event, aside."""
+        try:
+            record = spool.load(path)
+            event = Event.from_record(record)
+        except (spool.BadSpoolFile, MalformedEventError) as error:
+            aside = spool.set_aside(self._worker.state_dir, path)
+            log.warning("set aside as %s: %s", visible(aside), visible(str(error)))
+            return
+        only = record.get("only")
+        self._outbox.add_event(event, only=[str(name) for name in only] if isinstance(only, list) else None)
+        spool.remove(path)
 
     # ------------------------------------------------------------------------------------------------------ outbox to pool
 
@@ -214,7 +231,7 @@ class Scheduler:
     def _may_leave(self, *, drain: bool) -> bool:
         due_at = self._outbox.next_due_at()
         if drain:
-            return (due_at is None or due_at > self._worker.clock()) and not spool.waiting(self._worker.state_dir)
+            return (due_at is None or due_at > self._worker.clock()) and not self.has_new()
         idle_s = self._worker.limits.idle_s
         return idle_s is not None and due_at is None and time.monotonic() - self._busy_at >= idle_s
 

@@ -39,6 +39,9 @@ KEPT_VARIABLES = (
     "XDG_STATE_HOME",
 )
 
+# SIGHUP, SIGINT, SIGQUIT, SIGPIPE, SIGTERM, SIGCHLD: a server may have ignored some, and exec keeps that. `signal` costs 10 ms.
+DEFAULT_SIGNALS = (1, 2, 3, 13, 15, 17)
+
 _BOOTSTRAP = "import sys; sys.path.extend(sys.argv.pop(1).split(':')); from brokers.cli.main import main; sys.exit(main())"
 
 
@@ -66,7 +69,16 @@ def start(state_dir: str, environ: Mapping[str, str]) -> None:
     # Python's own descriptors close themselves on exec; those inherited from a server need not.
     actions += [(os.POSIX_SPAWN_CLOSE, number) for number in _inheritable()]
     _reap()
-    _started.append(os.posix_spawn(arguments[0], arguments, child_environment(environ), file_actions=actions, setsid=True))
+    number = os.posix_spawn(
+        arguments[0],
+        arguments,
+        child_environment(environ),
+        file_actions=actions,
+        setsid=True,
+        setsigmask=(),
+        setsigdef=DEFAULT_SIGNALS,
+    )
+    _started.append(number)
 
 
 _started: list[int] = []

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from brokers.config import Configuration, Resolver
-from brokers.delivery import spool, statedir, wake
+from brokers.delivery import statedir, wake
 from brokers.delivery.bell import Bell
 from brokers.delivery.expansion import Source
 from brokers.delivery.outbox import Outbox
@@ -69,10 +69,11 @@ class Worker:
         try:
             while True:
                 with Outbox.open(self.state_dir, self.clock) as outbox, Bell(self.state_dir) as self._bell:
-                    Scheduler(self, outbox, self._bell).run(drain=drain)
+                    scheduler = Scheduler(self, outbox, self._bell)
+                    scheduler.run(drain=drain)
                 # A hook that wrote its event while this worker was leaving saw the lock held, and started none.
                 fcntl.flock(lock, fcntl.LOCK_UN)
-                if self.stopping or not spool.waiting(self.state_dir) or not _try_lock(lock):
+                if self.stopping or not scheduler.has_new() or not _try_lock(lock):
                     return
         finally:
             self._bell = None

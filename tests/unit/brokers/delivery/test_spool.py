@@ -172,11 +172,13 @@ sys.path.insert(0, sys.argv[1])
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 from brokers.delivery import spool
 record = {"id": spool.new_id(), "options": ["x" * 5000]}
-resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+before = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
 try:
     spool.write(sys.argv[2], record)
 except OSError as error:
     print(type(error).__name__, error.errno)
+resource.setrlimit(resource.RLIMIT_FSIZE, before)  # coverage writes at exit
 """
 
 
