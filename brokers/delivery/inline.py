@@ -186,7 +186,9 @@ class _Inline:
         if outcome.verdict is Verdict.DELIVERED:
             self.say(f"oberon: {name}: delivered{f' ({visible(outcome.note)})' if outcome.note else ''}")
         elif outcome.verdict is Verdict.RETRY:
-            self.say(f"warning: oberon: {name}: {visible(outcome.reason)}; it will be tried again")
+            # Without an outbox that is not sure yet: `keep_for_later` tells.
+            again = "; it will be tried again" if claim is not None else ""
+            self.say(f"warning: oberon: {name}: {visible(outcome.reason)}{again}")
         else:
             self.say(f"warning: oberon: {name}: {visible(outcome.reason)}")
         return outcome.verdict is not Verdict.RETRY

@@ -310,3 +310,20 @@ def test_the_record_has_what_was_said(server, state_dir, receiver):
     assert "payload=" in exchange["request"]
     assert "pa55word" not in first["details"]
     assert receiver.requests[0].headers["Authorization"].startswith("Basic ")
+
+
+def test_a_file_that_cannot_be_read_now_holds_up_no_other(server, state_dir, file, monkeypatch):
+    service(server, "record", file)
+    stuck = push_event(server, state_dir, 1)
+    push_event(server, state_dir, 2)
+    real = spool.load
+
+    def load(path):
+        if path.endswith(stuck):
+            raise OSError(24, "Too many open files", path)
+        return real(path)
+
+    monkeypatch.setattr(spool, "load", load)
+    in_process(state_dir).run(drain=True)
+    assert recorded(file) == ["had"]
+    assert [Path(path).name for path in spool.waiting(str(state_dir))] == [stuck], "and it is not lost"

@@ -1,0 +1,128 @@
+"""Who pushed, and to which repository: what Mercurial's servers and forges leave in a hook's environment.
+
+A table with one row for each, asked from the top; what no row knows falls to the unix user and the repository's path.
+The hook keeps `remembered` of its environment in the event, the reader asks `pusher` and `repository_path` of that.
+Sources of the rows: each forge's own hook code; the url of a changegroup: mercurial/wireprotoserver.py, `client()`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+URL = "HG_URL"  # the name external hooks know the changegroup's url by
+
+# Of variables that hold JSON: these keys are kept, for the others may be addresses and tokens of the forge's inside.
+JSON_KEYS = ("username", "repository")
+
+
+class Identity(NamedTuple):
+    """What one row tells; None: nothing."""
+
+    user: str | None
+    repository: str | None
+    """Path of the repository as the forge shows it, `group/sub/name`."""
+
+
+class Forge(NamedTuple):
+    """One row: the variables it needs, and what follows from them."""
+
+    name: str
+    variables: tuple[str, ...]
+    identify: Callable[[Mapping[str, str]], Identity]
+    json: bool = False
+    """Whether the variables hold JSON, of which JSON_KEYS are kept."""
+
+
+def _from_json(variable: str) -> Callable[[Mapping[str, str]], Identity]:
+    def identify(environment: Mapping[str, str]) -> Identity:
+        facts = _kept_of_json(environment.get(variable, ""))
+        return Identity(*(facts.get(key) or None for key in JSON_KEYS))
+
+    return identify
+
+
+def _heptapod(environment: Mapping[str, str]) -> Identity:
+    group, project = environment.get("HEPTAPOD_PROJECT_NAMESPACE_FULL_PATH"), environment.get("HEPTAPOD_PROJECT_PATH")
+    return Identity(environment.get("HEPTAPOD_USERINFO_USERNAME"), f"{group}/{project}" if group and project else None)
+
+
+def _phabricator(environment: Mapping[str, str]) -> Identity:
+    return Identity(environment.get("PHABRICATOR_USER"), None)  # PHABRICATOR_REPOSITORY is a PHID, no name
+
+
+def _remote_user(environment: Mapping[str, str]) -> Identity:
+    return Identity(environment.get("REMOTE_USER"), None)
+
+
+def _url_user(environment: Mapping[str, str]) -> Identity:
+    """`remote:http:HOST:USER`, host and user percent-encoded; nobody logged in: no user."""
+    from urllib.parse import unquote
+
+    url = environment.get(URL, "")
+    if source_of(url) != "http":
+        return Identity(None, None)
+    return Identity(unquote(url.rpartition(":")[2], errors="surrogateescape") or None, None)
+
+
+FORGES: tuple[Forge, ...] = (
+    Forge("Kallithea", ("KALLITHEA_EXTRAS",), _from_json("KALLITHEA_EXTRAS"), json=True),
+    Forge("RhodeCode", ("RC_SCM_DATA",), _from_json("RC_SCM_DATA"), json=True),
+    Forge(
+        "Heptapod",
+        ("HEPTAPOD_USERINFO_USERNAME", "HEPTAPOD_PROJECT_NAMESPACE_FULL_PATH", "HEPTAPOD_PROJECT_PATH"),
+        _heptapod,
+    ),
+    Forge("Phabricator", ("PHABRICATOR_USER",), _phabricator),
+    # hg-ssh with `command="REMOTE_USER=alice hg-ssh ..."`, and the web server's name for who logged in
+    Forge("web server or ssh key", ("REMOTE_USER",), _remote_user),
+    Forge("hgweb", (URL,), _url_user),
+)
+
+
+def remembered(look_up: Callable[[str], str | None], url: str) -> dict[str, str]:
+    """The variables of the table that `look_up` finds (None: not set), and the changegroup's url if it is a server's own.
+
+    Other urls (`pull` from one with a password in it) are nobody's business.
+    """
+    environment = {}
+    for forge in FORGES:
+        for name in forge.variables:
+            value = url if name == URL and url.startswith("remote:") else look_up(name)
+            if value and forge.json:
+                value = _as_json(_kept_of_json(value))
+            if value:
+                environment[name] = value
+    return environment
+
+
+def source_of(url: str) -> str:
+    """`ssh`, `http` or `local`, from the url a changegroup hook is given."""
+    scheme = url.removeprefix("remote:").partition(":")[0] if url.startswith("remote:") else ""
+    return {"ssh": "ssh", "http": "http", "https": "http"}.get(scheme, "local")
+
+
+def pusher(environment: Mapping[str, str]) -> str | None:
+    """Who pushed, as the first row that knows tells it."""
+    return next((user for forge in FORGES if (user := forge.identify(environment).user)), None)
+
+
+def repository_path(environment: Mapping[str, str]) -> str | None:
+    """`group/name` as the first row that knows tells it."""
+    return next((path for forge in FORGES if (path := forge.identify(environment).repository)), None)
+
+
+def _kept_of_json(raw: str) -> dict[str, str]:
+    from json import loads  # dear, and few need it
+
+    try:
+        facts = loads(raw) if raw else {}
+    except (ValueError, RecursionError):
+        return {}
+    return {key: facts[key] for key in JSON_KEYS if isinstance(facts.get(key), str)} if isinstance(facts, dict) else {}
+
+
+def _as_json(facts: Mapping[str, str]) -> str | None:
+    from json import dumps
+
+    return dumps(facts) if facts else None

@@ -1,0 +1,47 @@
+"""Open a Mercurial repository with its configuration, as the `hg` command would."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Any
+
+from hghooks.errors import RepositoryGone, RepositoryUnreadable
+
+_opening = threading.Lock()  # hg keeps its extensions in tables of the process
+
+
+def open_at(path: str) -> Any:
+    """The repository whose root is `path` (text that keeps each byte): a new `localrepository`, for this thread alone.
+
+    Its `ui` has read the system's, the user's and the repository's hgrc, with hg's rules of trust. Extensions are loaded
+    (a repository may need some to be read: lfs, narrow). Raises RepositoryGone or RepositoryUnreadable.
+    """
+    from mercurial import error, extensions, hg
+    from mercurial import ui as uimod
+
+    root = path.encode("utf-8", "surrogateescape")
+    with _opening:
+        try:
+            ui = uimod.ui.load()
+            ui.setconfig(b"ui", b"interactive", b"no", b"oberon")
+            ui.setconfig(b"ui", b"report_untrusted", b"no", b"oberon")  # `config.effective` reports it, with the remedy
+            extensions.loadall(ui)
+            opened = hg.repository(ui, root)
+        except (error.Error, error.RepoError, OSError) as reason:
+            if not os.path.isdir(os.path.join(root, b".hg")):  # noqa: PTH112, PTH118 - pathlib takes no bytes
+                raise RepositoryGone(path, "there is no Mercurial repository here") from reason
+            raise RepositoryUnreadable(path, f"cannot be opened: {told(reason)}") from reason
+        local = opened.local()
+        if not local:
+            raise RepositoryGone(path, "is not a repository on this machine")
+        return local
+
+
+def told(reason: Exception) -> str:
+    """What an error of Mercurial's says, as text; of an hgrc that cannot be parsed with the line it stands in."""
+    from mercurial.utils import stringutil
+
+    said = stringutil.forcebytestr(reason).decode("utf-8", "replace")
+    place = getattr(reason, "location", None)  # mercurial.error.ConfigError
+    return f"{place.decode('utf-8', 'replace')}: {said}" if isinstance(place, bytes) else said

@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from brokers.errors import ConfigError
+from hghooks import install
+
+
+@pytest.fixture
+def repository(tmp_path):
+    (tmp_path / "repo" / ".hg").mkdir(parents=True)
+    return tmp_path / "repo"
+
+
+OTHERS = [
+    b"",
+    b"[web]\nname = x\n",
+    b"[web]\nname = x",
+    b"\xef\xbb\xbf[web]\r\nname = caf\xe9\r\n",
+    b"[hooks]\nchangegroup.mail = python:hgext.notify.hook\n  continued\n",
+    b"\n\n",
+    b"# a comment that ends the file",
+]
+
+
+@pytest.mark.parametrize("before", OTHERS)
+def test_every_other_byte_stays(repository, before):
+    hgrc = repository / ".hg" / "hgrc"
+    if before:
+        hgrc.write_bytes(before)
+    done = install.install(repository)
+    assert (done.changed, done.hgrc) == (True, hgrc)
+    with_hook = hgrc.read_bytes()
+    assert with_hook.startswith(before)
+    assert b"\n[hooks]\nchangegroup.oberon = python:hghooks.changegroup.hook\n" in with_hook
+    again = install.install(repository)
+    assert (again.changed, hgrc.read_bytes()) == (False, with_hook)
+    undone = install.uninstall(repository)
+    assert undone.changed
+    assert (hgrc.read_bytes() if hgrc.exists() else b"") == before
+    assert install.uninstall(repository).changed is False
+
+
+@given(before=st.binary(max_size=60), added=st.binary(max_size=60))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+def test_whatever_stands_before_and_after(repository, before, added):
+    hgrc = repository / ".hg" / "hgrc"
+    hgrc.write_bytes(before)
+    install.install(repository)
+    with_hook = hgrc.read_bytes()
+    hgrc.write_bytes(with_hook + added)
+    install.uninstall(repository)
+    between = b"\n" if added and before and not before.endswith(b"\n") else b""
+    assert (hgrc.read_bytes() if hgrc.exists() else b"") == before + between + added
+
+
+def test_hg_takes_it(hg_server):
+    server = hg_server()
+    server.hgrc("[web]\nname = x")
+    install.install(server.path)
+    assert server.hg("config", "hooks.changegroup.oberon") == "python:hghooks.changegroup.hook"
+    assert server.hg("config", "web.name") == "x"
+
+
+def test_a_block_somebody_edited_is_put_right(repository):
+    hgrc = repository / ".hg" / "hgrc"
+    install.install(repository)
+    right = hgrc.read_bytes()
+    hgrc.write_bytes(right.replace(b"python:hghooks", b"python:hghoks"))
+    assert install.install(repository).changed
+    assert hgrc.read_bytes() == right
+
+
+def test_lines_by_hand_are_left_alone(repository):
+    hgrc = repository / ".hg" / "hgrc"
+    hgrc.write_bytes(b"[hooks]\nchangegroup.oberon=python:hghooks.changegroup.hook\n")
+    done = install.install(repository)
+    assert (done.changed, "lines of your own" in done.told) == (False, True)
+    undone = install.uninstall(repository)
+    assert (undone.changed, "take them out" in undone.told) == (False, True)
+
+
+def test_the_hg_folder_itself_will_do(repository):
+    assert install.install(repository / ".hg").hgrc == repository / ".hg" / "hgrc"
+
+
+def test_no_repository(tmp_path):
+    for function in (install.install, install.uninstall):
+        with pytest.raises(ConfigError, match="no Mercurial repository"):
+            function(tmp_path)
+
+
+def test_mode_and_links_are_kept(repository, tmp_path):
+    real = tmp_path / "shared.rc"
+    real.write_bytes(b"[web]\nname = x\n")
+    real.chmod(0o640)
+    (repository / ".hg" / "hgrc").symlink_to(real)
+    install.install(repository)
+    assert (repository / ".hg" / "hgrc").is_symlink()
+    assert stat.S_IMODE(real.stat().st_mode) == 0o640
+    assert b"changegroup.oberon" in real.read_bytes()
+    assert [path.name for path in tmp_path.iterdir() if "oberon." in path.name] == []
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a file to somebody else")
+@pytest.mark.parametrize("there", [True, False])
+def test_the_owner_is_kept_so_that_hg_trusts_it(repository, there):
+    hgrc = repository / ".hg" / "hgrc"
+    if there:
+        hgrc.write_bytes(b"[web]\n")
+        os.chown(hgrc, 12345, 12346)
+    else:
+        os.chown(hgrc.parent, 12345, 12346)
+    install.install(repository)
+    assert (hgrc.stat().st_uid, hgrc.stat().st_gid) == (12345, 12346)
+
+
+# ------------------------------------------------------------------------------------------------------ the server's own hg
+
+
+def test_the_python_of_the_hg_on_path():
+    assert Path(install.hg_python()).samefile(sys.executable)
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        f"#!{sys.executable}\n",
+        f"#!{sys.executable} -I\nimport x\n",
+        f"#!/usr/bin/env {Path(sys.executable).name}\n",
+        f"#!/usr/bin/env -S {sys.executable} -I\n",
+        f"#!/bin/sh\n'''exec' \"{sys.executable}\" \"$0\" \"$@\"\n' '''\n",
+        '#!/bin/sh\n[ "$1" = debuginstall ] && echo ' + sys.executable + "\n",
+    ],
+)
+def test_shapes_of_hg(tmp_path, script):
+    hg = tmp_path / "hg"
+    hg.write_text(script)
+    hg.chmod(0o755)
+    found = install.hg_python(str(hg))
+    assert found is not None
+    assert Path(found).samefile(sys.executable)
+
+
+def test_no_hg_and_none_that_tells(tmp_path):
+    assert install.hg_python("hg-that-is-not-there") is None
+    hg = tmp_path / "hg"
+    hg.write_text("#!/bin/sh\nexit 1\n")
+    hg.chmod(0o755)
+    assert install.hg_python(str(hg)) is None
+
+
+def test_whether_a_python_can_run_the_hook(tmp_path, monkeypatch):
+    import brokers
+
+    monkeypatch.setenv("PYTHONPATH", str(Path(brokers.__file__).parent.parent))
+    assert install.imports_in(sys.executable) is None
+    bare = tmp_path / "bare-python"
+    bare.write_text(f'#!/bin/sh\nexec {sys.executable} -I -S "$@"\n')
+    bare.chmod(0o755)
+    assert "No module named" in install.imports_in(str(bare))
+    assert "no-python" in install.imports_in(str(tmp_path / "no-python"))
