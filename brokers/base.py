@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 from brokers import registry
-from brokers.config import REFERENCES, SERVICE_OPTIONS, TYPES, Entry, Resolver, ServiceSettings, convert, unknown_key
+from brokers.config import SERVICE_OPTIONS, Entry, ServiceSettings, unknown_key
 from brokers.errors import BrokerLoadError, ConfigError
+from brokers.secrets import REFERENCES, Resolver
+from brokers.values import TYPES, convert
 
 T = TypeVar("T")
 

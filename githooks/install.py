@@ -252,10 +252,9 @@ def _copy(hook: Path, place: Path, *, deeper: bool) -> None:
     if not hook.is_symlink():
         _put(place, lambda draft: _link_or_copy(hook, draft))
         return
-    target = hook.readlink()
-    if not target.is_absolute():
-        # Not os.path.relpath, which knows nothing of the links on the way.
-        target = Path(os.pardir) / target if deeper else Path(*target.parts[1:])
+    target = os.readlink(hook)  # noqa: PTH115 - to the byte: Path would take a `./` away
+    if not target.startswith("/"):
+        target = f"../{target}" if deeper else target.removeprefix("../")
     _put(place, lambda draft: draft.symlink_to(target))
 
 

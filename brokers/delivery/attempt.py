@@ -14,10 +14,11 @@ from dataclasses import asdict
 from typing import Any
 
 from brokers import loader
-from brokers.config import Configuration, Resolver, ServiceSettings
+from brokers.config import Configuration, ServiceSettings
 from brokers.delivery import printed
 from brokers.delivery.outcome import TIMED_OUT, Outcome, Verdict
 from brokers.errors import BrokerLoadError, ConfigError, DeliveryFailed, PermanentFailure, RetryLater
+from brokers.secrets import Resolver
 from brokers.transport.call import Call, placing
 from payload import text
 from payload.build import Service, address

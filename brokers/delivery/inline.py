@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from brokers.config import Configuration, ServiceSettings, Settings, resolver
+from brokers.config import Configuration, ServiceSettings, Settings
 from brokers.delivery import schedule, spool, statedir, wake
 from brokers.delivery.attempt import attempt
 from brokers.delivery.claims import DeliveryClaim, EventClaim
@@ -23,6 +23,7 @@ from brokers.delivery.outbox import Outbox, OutboxError
 from brokers.delivery.outcome import TIMED_OUT, Outcome, Verdict
 from brokers.delivery.pool import Pool
 from brokers.errors import BrokerError
+from brokers.secrets import resolver
 from payload.push import Event, Push
 from payload.text import visible
 

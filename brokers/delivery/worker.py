@@ -12,13 +12,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from brokers.config import Configuration, Resolver
+from brokers.config import Configuration
 from brokers.delivery import statedir, wake
 from brokers.delivery.bell import Bell
 from brokers.delivery.expansion import Source
 from brokers.delivery.outbox import Outbox
 from brokers.delivery.scheduler import Limits, Scheduler
 from brokers.errors import BrokerError
+from brokers.secrets import Resolver
 
 SETTINGS_TTL_S = 2.0
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from brokers.cli.sources import by_scm
-from brokers.config import resolver
 from brokers.delivery import spool, statedir, wake
 from brokers.delivery.outbox import Outbox
 from brokers.delivery.scheduler import Limits
 from brokers.delivery.worker import Worker, WorkerRunning
+from brokers.secrets import resolver
 from brokers.testing import Receiver
 from payload.push import Event
 from tests.support.hooked import SCRIPTS, broker_folder, git_settings

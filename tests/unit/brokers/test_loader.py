@@ -110,10 +110,12 @@ def test_a_directory_that_others_may_write_is_refused(folder):
 
 def test_an_unknown_name_lists_those_that_would_have_been_right(folder):
     write(folder, "shout.py", SHOUT.format(words="one"))
-    with pytest.raises(UnknownBrokerError, match="there is no broker 'psot'; there are: .*post, shout"):
+    with pytest.raises(UnknownBrokerError, match=r"there is no broker 'psot'; there are: .*post, shout"):
         loader.broker_class("psot", [str(folder)])
 
 
 def test_naming_one_service_imports_one_module(run):
-    program = "import sys; from brokers import loader; loader.broker_class('post'); print('brokers.services.email' in sys.modules)"
+    program = (
+        "import sys; from brokers import loader; loader.broker_class('post'); print('brokers.services.email' in sys.modules)"
+    )
     assert run([os.sys.executable, "-c", program]).stdout == "False\n"

@@ -4,9 +4,10 @@ import time
 
 import pytest
 
-from brokers.config import Configuration, Entry, resolver
+from brokers.config import Configuration, Entry
 from brokers.delivery.attempt import attempt
 from brokers.delivery.outcome import Verdict
+from brokers.secrets import resolver
 
 COMPOSED = {"commits": [{"message": "x"}], "repository": {}, "oberon": {}}
 
@@ -112,7 +113,10 @@ def test_secrets_are_masked_wherever_they_could_be_kept(call):
         ({"prt": "1"}, "service.ci.prt in the-file: there is no such setting; did you mean Port?"),
         ({"port": "many", "url": "http://x"}, "service.ci.port in the-file: 'many' is not right; write a whole number"),
         ({"port": "1"}, "service.ci.URL in f: the broker probe needs it; set it: where to"),
-        ({"url": "env:NO", "timeout": "soon"}, "service.ci.timeout in the-file: 'soon' is not right; write a number with a unit, as 30s, 10m, 2h or 3d"),
+        (
+            {"url": "env:NO", "timeout": "soon"},
+            "service.ci.timeout in the-file: 'soon' is not right; write a number with a unit, as 30s, 10m, 2h or 3d",
+        ),
     ],
 )
 def test_a_wrong_setting_fails_the_attempt_with_the_remedy(call, settings, reason):

@@ -68,7 +68,14 @@ def test_what_a_filter_keeps_back_says_which_filter(settings, reason):
 
 @pytest.mark.parametrize(
     "settings",
-    [{"refs": "main"}, {"refs": "refs/heads/main"}, {"events": "push"}, {"events": "update"}, {"paths": "src/"}, {"authors": "Ada*"}],
+    [
+        {"refs": "main"},
+        {"refs": "refs/heads/main"},
+        {"events": "push"},
+        {"events": "update"},
+        {"paths": "src/"},
+        {"authors": "Ada*"},
+    ],
 )
 def test_what_a_filter_lets_through(settings):
     payload, reason = concerns(service(**settings), composed([ref()], [commit()]))

@@ -1,0 +1,69 @@
+"""Whether a repository's pushes reach the hook."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Iterator
+from typing import Any
+
+from brokers.cli.checks import Check, error, ok, warning
+from brokers.cli.repository import Repository
+from brokers.errors import BrokerError
+
+_HG_HOOK = b"changegroup.oberon"
+_HG_VALUE = b"python:hghooks.changegroup.hook"
+
+
+def hook(repository: Repository) -> Iterator[Check]:
+    """The hook of a git or Mercurial repository."""
+    yield from {"git": _git, "hg": _hg}[repository.scm](repository)
+
+
+def _git(repository: Repository) -> Iterator[Check]:
+    from githooks import install
+
+    quoted = shlex.quote(repository.path)
+    found = install.look(repository.path)
+    target = found.target
+    if found.link is None or target is None:
+        told = {
+            install.Kind.NOTHING: f"there is no {found.hook}",
+            install.Kind.FOREIGN: f"{found.hook} is another hook, and does not run ours as far as one can see",
+        }.get(found.kind, f"{found.hook} runs what lies in {found.folder}, but ours is not there")
+        chain = " --chain" if found.kind is install.Kind.FOREIGN else ""
+        yield error("hook", told, f"oberon install{chain} {quoted}")
+    elif not target.is_file():
+        yield error("hook", f"{found.link} points to {target}, which is gone", f"oberon install {quoted}")
+    elif not os.access(target, os.X_OK):
+        yield error("hook", f"{target} is not executable", f"chmod +x {shlex.quote(str(target))}")
+    elif not os.access(found.hook, os.X_OK):
+        yield error("hook", f"{found.hook} is not executable, so git passes it over", f"chmod +x {shlex.quote(str(found.hook))}")
+    else:
+        shared = "; core.hooksPath names this folder" if found.shared else ""
+        yield ok("hook", f"{found.link} -> {target}{shared}")
+
+
+def _hg(repository: Repository) -> Iterator[Check]:
+    from hghooks import repository as opening
+
+    quoted = shlex.quote(repository.path)
+    try:
+        ui = opening.open_at(repository.path).ui
+    except BrokerError as reason:
+        yield error("hook", str(reason), f"see that `hg -R {quoted} root` works")
+        return
+    if ui.config(b"hooks", _HG_HOOK, None) == _HG_VALUE:
+        yield ok("hook", f"[hooks] changegroup.oberon, from {_source(ui, untrusted=False)}")
+    elif ui.config(b"hooks", _HG_HOOK, None, untrusted=True) == _HG_VALUE:
+        told = f"Mercurial does not trust the owner of {_source(ui, untrusted=True)}, so the hook there does not run"
+        yield error("hook", told, "name the owner in the hgrc of the server's user, as `[trusted] users = OWNER`")
+    elif (value := ui.config(b"hooks", _HG_HOOK, None)) is not None:
+        told = f"[hooks] changegroup.oberon is {os.fsdecode(value)!r}, from {_source(ui, untrusted=False)}"
+        yield warning("hook", told, f"unless that is meant, write {os.fsdecode(_HG_VALUE)}")
+    else:
+        yield error("hook", "no hgrc has it", f"oberon install {quoted}")
+
+
+def _source(ui: Any, *, untrusted: bool) -> str:
+    return os.fsdecode(ui.configsource(b"hooks", _HG_HOOK, untrusted=untrusted))

@@ -1,0 +1,213 @@
+"""What every repository of this machine needs: Python, git and hg, the state directory, the worker."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shlex
+import shutil
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from brokers.cli.checks import Check, error, ok, warning
+from brokers.cli.versions import own_version, version_of
+from brokers.delivery import record, wake
+from brokers.delivery.outbox import OutboxError
+
+ASK_TIMEOUT_S = 30
+STUCK_S = 600.0
+_PRIVATE = stat.S_IRWXG | stat.S_IRWXO
+
+
+def python() -> Iterator[Check]:
+    """The Python that runs this, and what it has installed."""
+    versions = ", ".join(f"{name} {version_of(name) or 'missing'}" for name in ("dulwich", "mercurial", "requests", "urllib3"))
+    release = ".".join(map(str, sys.version_info[:3]))
+    yield ok("python", f"{sys.executable} {release}, Oberon {own_version()}, {versions}")
+
+
+def git(*, needed: bool) -> Iterator[Check]:
+    """The git on PATH."""
+    yield from _program("git", ["git", "version"], needed=needed)
+
+
+def hg(*, needed: bool) -> Iterator[Check]:
+    """The hg on PATH, and whether the Python that runs it can run the hook."""
+    found = shutil.which("hg")
+    if found is None:
+        if needed:
+            yield warning(
+                "hg", "there is no hg on PATH", "if the server's hg is elsewhere, put its folder on PATH and look again"
+            )
+        else:
+            yield ok("hg", "there is none on PATH, and none is needed for git repositories")
+        return
+    yield from _program("hg", ["hg", "version", "-q"], needed=needed)
+    if needed:
+        yield from _hg_python(found)
+
+
+def _program(name: str, command: list[str], *, needed: bool) -> Iterator[Check]:
+    found = shutil.which(command[0])
+    if found is None:
+        if needed:
+            yield error(name, f"there is no {name} on PATH", f"install {name}, or put its folder on PATH")
+        else:
+            yield ok(name, "there is none on PATH, and none is needed for Mercurial repositories")
+        return
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=ASK_TIMEOUT_S, cwd="/", check=False)
+    except (OSError, subprocess.TimeoutExpired) as reason:
+        yield error(name, f"{found} cannot be run: {reason}", f"see why `{shlex.join(command)}` fails")
+        return
+    told = (done.stdout.strip() or done.stderr.strip()).splitlines()
+    if done.returncode:
+        yield error(name, f"{found} fails: {told[-1] if told else done.returncode}", f"see why `{shlex.join(command)}` fails")
+    else:
+        yield ok(name, f"{found}, {told[0] if told else ''}")
+
+
+def _hg_python(found: str) -> Iterator[Check]:
+    from hghooks import install
+
+    python = install.hg_python(found)
+    if python is None:
+        yield warning("hg's python", f"{found} does not say which Python runs it", "see that it can import hghooks")
+        return
+    reason = install.imports_in(python)
+    if reason is None:
+        yield ok("hg's python", f"{python} can import the hook")
+    else:
+        remedy = f"install Oberon for it: {shlex.quote(python)} -m pip install oberon-brokers"
+        yield error("hg's python", f"{python} cannot import the hook: {reason}", remedy)
+
+
+# ----------------------------------------------------------------------------------------------------------------- state
+
+
+def state(state_dir: str) -> Iterator[Check]:
+    """The state directory: there or to be made, ours, private; what lies in it; the worker."""
+    looked_at = "state directory"
+    quoted = shlex.quote(state_dir)
+    if not _is_there(Path(state_dir)):
+        above = next(folder for folder in Path(state_dir).parents if _is_there(folder))
+        if above.is_dir() and os.access(above, os.W_OK | os.X_OK):
+            yield ok(looked_at, f"{state_dir} is not there yet; the first push makes it")
+        else:
+            yield error(
+                looked_at,
+                f"{state_dir} is not there, and {_me()} cannot make it in {above}",
+                f"install -d -m 700 -o {_me()} {quoted}, or name another as oberon.stateDir",
+            )
+        yield from _worker(state_dir)
+        return
+    found = Path(state_dir).stat()
+    if not stat.S_ISDIR(found.st_mode):
+        yield error(looked_at, f"{state_dir} is not a directory", "name another as oberon.stateDir")
+        return
+    if not os.access(state_dir, os.R_OK | os.W_OK | os.X_OK):
+        told = f"{_me()} cannot write to {state_dir}, which is {_name_of(found.st_uid)}'s"
+        yield error(looked_at, told, f"run this as the user the hooks run as, or chown -R {_me()} {quoted}")
+        return
+    mode = stat.S_IMODE(found.st_mode)
+    if mode & _PRIVATE:
+        yield warning(looked_at, f"{state_dir} is open to other users (mode {mode:o})", f"chmod 700 {quoted}")
+    elif found.st_uid != os.getuid():
+        told = f"{state_dir} is {_name_of(found.st_uid)}'s, and you are {_me()}"
+        yield warning(looked_at, told, f"run this as the user the hooks run as: su {_name_of(found.st_uid)}")
+    else:
+        yield ok(looked_at, f"{state_dir}, mode {mode:o}, {_name_of(found.st_uid)}'s")
+    yield from _spool(state_dir)
+    yield from _outbox(state_dir)
+    yield from _worker(state_dir)
+
+
+def _spool(state_dir: str) -> Iterator[Check]:
+    new = Path(state_dir) / "spool" / "new"
+    if new.is_dir() and not os.access(new, os.R_OK | os.W_OK | os.X_OK):
+        yield error("spool", f"{_me()} cannot write to {new}", f"chown -R {_me()} {shlex.quote(str(new.parent))}")
+        return
+    spooled = record.spooled(state_dir)
+    if spooled.bad:
+        bad = Path(state_dir) / "spool" / "bad"
+        told = f"{spooled.bad} in {bad} could not be read as events, and were not delivered"
+        yield warning("spool", told, f"look into them, then: rm {shlex.quote(str(bad))}/*")
+    if spooled.oldest_s is not None and spooled.oldest_s > STUCK_S:
+        told = f"{spooled.waiting} waiting, the oldest for {spooled.oldest_s:.0f} s"
+        yield error("spool", told, f"oberon run --drain --state-dir {shlex.quote(state_dir)}")
+    elif not spooled.bad:
+        yield ok("spool", f"{spooled.waiting} waiting")
+
+
+def _outbox(state_dir: str) -> Iterator[Check]:
+    quoted = shlex.quote(state_dir)
+    try:
+        with record.existing_outbox(state_dir) as outbox:
+            dead = record.counts(outbox, "count_deliveries").get("dead", 0) + record.counts(outbox, "count_events").get("dead", 0)
+            overdue_at = record.overdue_since(outbox)
+    except OutboxError as reason:
+        yield error("outbox", str(reason), f"see `oberon status --state-dir {quoted}`")
+        return
+    late_s = 0.0 if overdue_at is None else time.time() - overdue_at
+    if late_s > STUCK_S:
+        yield error("outbox", f"deliveries were due {late_s:.0f} s ago", f"oberon run --drain --state-dir {quoted}")
+    if dead:
+        yield warning("outbox", f"{dead} were given up", f"oberon deliveries --dead --state-dir {quoted}")
+    elif late_s <= STUCK_S:
+        yield ok("outbox", "nothing is dead, nothing is late")
+
+
+def _worker(state_dir: str) -> Iterator[Check]:
+    try:
+        runs = record.worker_runs(state_dir)
+    except PermissionError:
+        yield warning("worker", f"{_me()} may not see whether one runs", "run this as the user the hooks run as")
+        return
+    if runs:
+        yield ok("worker", f"one runs for {state_dir}")
+        return
+    # What hooks start, but for `run` and what follows it.
+    command = wake.command(state_dir)
+    command[command.index("run") :] = ["--version"]
+    reason = _start_problem(command)
+    if reason is None:
+        yield ok("worker", "none runs; the next push starts one")
+    else:
+        yield error("worker", f"none runs, and none can be started: {reason}", f"see why this fails: {shlex.join(command)}")
+
+
+def _start_problem(command: list[str]) -> str | None:
+    """Why a command fails in the environment in which hooks start a worker; None if it works."""
+    environment = wake.child_environment(os.environ)
+    try:
+        done = subprocess.run(
+            command, env=environment, cwd="/", capture_output=True, text=True, timeout=ASK_TIMEOUT_S, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as reason:
+        return str(reason)
+    if done.returncode == 0:
+        return None
+    said = done.stderr.strip().splitlines()
+    return said[-1] if said else f"exit code {done.returncode}"
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except PermissionError:
+        return False  # as far as this user can tell
+
+
+def _me() -> str:
+    return _name_of(os.getuid())
+
+
+def _name_of(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)

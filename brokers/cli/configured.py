@@ -1,0 +1,132 @@
+"""A repository's configuration as people ask about it: what is in force, where it stands, what is wrong; no secret shown."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from brokers import loader
+from brokers.base import Field
+from brokers.config import OBERON_OPTIONS, SERVICE_OPTIONS, Configuration, ServiceSettings, Settings
+from brokers.delivery.attempt import MASK
+from brokers.errors import BrokerError, BrokerLoadError, ConfigError, UnknownBrokerError
+from brokers.secrets import REFERENCES
+
+# Of brokers that declare no fields (those of 2008), the name is all there is to go by.
+_SECRET_NAME = re.compile(r"pass(word|wd|phrase)?$|secret|token|api_?key|auth|credential|private|^key$", re.IGNORECASE)
+_USERINFO = re.compile(r"(://[^/?#@:]*):[^/?#@]*@")
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A setting in force."""
+
+    name: str
+    value: str
+    """As written, or as one would write the default; secrets masked."""
+    origin: str
+    """The file it stands in; '' for a default."""
+
+
+def setting_values(configuration: Configuration) -> list[Value]:
+    """Of `[oberon]`: each option, those not set with their default."""
+    rows = (row for row in dataclasses.fields(Settings) if "option" in row.metadata)
+    named = {option.name: row.name for row, option in zip(rows, OBERON_OPTIONS, strict=True)}
+    return [
+        _option_value(
+            option.name, option.default_text, getattr(configuration.settings, named[option.name]), configuration.origins
+        )
+        for option in OBERON_OPTIONS
+    ]
+
+
+def service_values(service: ServiceSettings, configuration: Configuration) -> list[Value]:
+    """Of one service: the broker first, its fields as written, then the options of every service; defaults too."""
+    rows = (row for row in dataclasses.fields(ServiceSettings) if "option" in row.metadata)
+    named = {option.name: row.name for row, option in zip(rows, SERVICE_OPTIONS, strict=True)}
+    fields = _fields(service, configuration)
+    common = [
+        _option_value(option.name, option.default_text, getattr(service, named[option.name]), service.origins)
+        for option in SERVICE_OPTIONS
+    ]
+    own = [
+        Value(entry.key, masked(key, entry.value or "", fields.get(key), declared=bool(fields)), entry.origin)
+        for key, entry in service.fields.items()
+    ]
+    own += [
+        Value(row.name, _written(row.default), "")
+        for row in fields.values()
+        if row.default is not None and row.key not in service.fields
+    ]
+    return [*common[:1], *own, *common[1:]]
+
+
+def masked(key: str, raw: str, row: Field | None, *, declared: bool) -> str:
+    """`raw` as it may be shown: `****` for a secret, unless it is a reference to one; a password in an address too.
+
+    `row` is the broker's field, None if it has none of that name; `declared`: it has fields at all.
+    """
+    is_secret = row.secret if row else (not declared and bool(_SECRET_NAME.search(key)))
+    if is_secret and raw and raw.partition(":")[0] not in REFERENCES:
+        return MASK
+    return _USERINFO.sub(rf"\1:{MASK}@", raw)
+
+
+def masked_fields(service: ServiceSettings, configuration: Configuration) -> dict[str, Any]:
+    """`payload['service']` as it may be shown: converted values, secrets masked, references left as they stand."""
+    fields = _fields(service, configuration)
+    values, _ = loader.broker_class(service.broker, configuration.settings.broker_path).settings_of(service)
+    return {
+        key: masked(key, value, fields.get(key), declared=bool(fields)) if isinstance(value, str) else value
+        for key, value in values.items()
+    }
+
+
+def problems_of(service: ServiceSettings, configuration: Configuration) -> list[ConfigError]:
+    """All that is wrong with one service: its options, its broker's name or file, its broker's fields."""
+    found = list(service.problems)
+    if not service.broker:
+        return found
+    try:
+        broker = loader.broker_class(service.broker, configuration.settings.broker_path)
+    except UnknownBrokerError as error:
+        return [*found, _about_broker(service, error.problem, error.remedy)]
+    except BrokerLoadError as error:
+        return [*found, _about_broker(service, f"its file does not load: {error}", "mend the file; `oberon brokers` tells more")]
+    return found + broker.settings_of(service)[1]
+
+
+def problem_record(problem: ConfigError) -> dict[str, str]:
+    """For --json."""
+    return {"setting": problem.setting, "origin": problem.origin, "problem": problem.problem, "remedy": problem.remedy}
+
+
+def _about_broker(service: ServiceSettings, problem: str, remedy: str) -> ConfigError:
+    setting = f"{service.section}.{service.service}.broker"
+    return ConfigError(problem, setting=setting, origin=service.origins.get("broker", ""), remedy=remedy)
+
+
+def _fields(service: ServiceSettings, configuration: Configuration) -> dict[str, Field]:
+    try:
+        return {row.key: row for row in loader.broker_class(service.broker, configuration.settings.broker_path).fields}
+    except BrokerError:
+        return {}
+
+
+def _option_value(name: str, default_text: str, value: Any, origins: Mapping[str, str]) -> Value:
+    origin = origins.get(name.lower(), "")
+    return Value(name, _USERINFO.sub(rf"\1:{MASK}@", _written(value) if origin else default_text), origin)
+
+
+def _written(value: Any) -> str:
+    """A converted value as one would write it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return f"{value:g}s"
+    if isinstance(value, (tuple, list)):
+        return " ".join(_written(item) for item in value)
+    return "" if value is None else str(value)

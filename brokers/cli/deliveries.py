@@ -1,0 +1,91 @@
+"""oberon deliveries: the record, newest first."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+from brokers.cli import arguments as common
+from brokers.cli import listing, output, state
+from brokers.cli.repository import find
+from brokers.delivery import record
+from brokers.delivery.outcome import State
+
+DEFAULT_LIMIT = 50
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Of `oberon deliveries`."""
+    common.describe(
+        parser,
+        "List deliveries, newest first, and the pushes that were recorded but not read yet.",
+        """
+        oberon deliveries
+        oberon deliveries --failed --since 2h
+        oberon deliveries --repo /srv/git/app.git --service ci --limit 10
+        oberon deliveries --dead --json
+        """,
+    )
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--failed", action="store_true", help="only those that failed and are not delivered since, dead ones too")
+    which.add_argument("--dead", action="store_true", help="only those that were given up")
+    filters(parser)
+    common.since(parser, "only those recorded within it")
+    parser.add_argument(
+        "--limit", metavar="N", type=common.count, default=DEFAULT_LIMIT, help=f"at most so many; default: {DEFAULT_LIMIT}"
+    )
+    common.json(parser)
+    common.state_dir(parser)
+
+
+def filters(parser: argparse.ArgumentParser) -> None:
+    """`arguments.repo` and `arguments.service`."""
+    parser.add_argument("--repo", metavar="REPO", help="only those of the repository at this path")
+    parser.add_argument("--service", metavar="NAME", help="only those for the service of this name")
+
+
+def repository_path(given: str | None) -> str | None:
+    """The path in the record of `--repo`: of a repository, or, of one that is gone, the path itself."""
+    return None if given is None else find(given).path if Path(given).exists() else str(Path(given).absolute())
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """0."""
+    state_dir = state.of_machine(arguments.state_dir)
+    repository = repository_path(arguments.repo)
+    with record.existing_outbox(state_dir) as outbox:
+        found = record.deliveries(
+            outbox,
+            repository=repository,
+            service=arguments.service,
+            state=State.DEAD if arguments.dead else None,
+            failed=arguments.failed,
+            since=None if arguments.since is None else time.time() - arguments.since,
+            most=arguments.limit,
+        )
+        unread = record.unread(outbox, repository, arguments.limit)
+    if arguments.dead:
+        unread = [push for push in unread if push.state == State.DEAD]
+    if arguments.failed:
+        unread = [push for push in unread if push.reason]
+    spooled = record.spooled(state_dir)
+    if arguments.json:
+        output.as_json(
+            {
+                "deliveries": [listing.as_record(delivery) for delivery in found],
+                "unread": [listing.push_record(push) for push in unread],
+                "spool": listing.spool_record(spooled),
+            }
+        )
+        return 0
+    if found:
+        output.table(listing.HEADS, map(listing.row, found))
+    else:
+        output.say(f"no such deliveries in {state_dir}")
+    for push in unread:
+        why = f": {push.reason}" if push.reason else ""
+        output.say(f"push {push.id} of {push.repository}: {'given up' if push.state == State.DEAD else 'not read yet'}{why}")
+    if spooled.waiting:
+        output.say(f"{listing.number(spooled.waiting, 'push waits', 'pushes wait')} in the spool for a worker")
+    return 0

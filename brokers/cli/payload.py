@@ -1,0 +1,96 @@
+"""oberon payload: what a push would tell the brokers. A dry run of reading; nothing is recorded or sent."""
+
+from __future__ import annotations
+
+import argparse
+import pkgutil
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+from brokers.cli import arguments as common
+from brokers.cli import configured, output, revisions
+from brokers.cli.repository import Repository, find
+from brokers.cli.sources import by_scm
+from brokers.config import Configuration, ServiceSettings
+from brokers.delivery.expansion import composed_of, needs_of
+from brokers.delivery.filters import concerns
+from brokers.errors import ConfigError
+from payload import dialects
+from payload.push import Event
+
+_WORDS = {"git": ("OLD", "NEW", "REF"), "hg": ("FIRST", "LAST")}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Of `oberon payload`."""
+    parser.usage = "oberon payload [options] REPO OLD NEW REF\n       oberon payload [options] REPO FIRST LAST"
+    common.describe(
+        parser,
+        "Print, as JSON, the payload of a push: of one that was, or could have been. The repository is read as the worker would\n"
+        "read it now; nothing is recorded, nobody is told. In git, the push is taken to have come when NEW was committed. Without --service, `broker` and `service` are empty.",
+        """
+        oberon payload /srv/git/app.git main~3 main refs/heads/main
+        oberon payload /srv/git/app.git 0 v1.0 refs/tags/v1.0
+        oberon payload /srv/hg/app 17 tip
+        oberon payload /srv/hg/app -- -1 -1
+        oberon payload . HEAD~1 HEAD main --dialect bitbucket
+        """,
+    )
+    common.repo(parser)
+    parser.add_argument(
+        "revisions",
+        metavar="REVISION",
+        nargs="+",
+        help="git: OLD NEW REF, revisions before and after (0: none) and the ref that moved; "
+        "hg: FIRST LAST, the changesets of the push",
+    )
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--dialect", choices=_dialects(), help="as that service's webhooks wrote it")
+    which.add_argument("--service", metavar="NAME", help="as this service gets it: its filters, its settings (secrets masked)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """0."""
+    repository = find(arguments.repo)
+    words = _WORDS[repository.scm]
+    if len(arguments.revisions) != len(words):
+        raise ConfigError(f"{repository.scm} needs {' '.join(words)} after the repository", remedy="see `oberon payload --help`")
+    push_of: dict[str, Callable[..., Event]] = {"git": revisions.git_push, "hg": revisions.hg_push}
+    event = push_of[repository.scm](repository, *arguments.revisions)
+    configuration = repository.configuration()
+    composed = _composed(repository, configuration, event)
+    if arguments.dialect:
+        shown = import_module(f"payload.dialects.{arguments.dialect}").write(composed)
+    elif arguments.service:
+        shown = _for_service(arguments.service, configuration, composed)
+    else:
+        shown = {"broker": "", "service": {}, **composed}
+    output.as_json(shown)
+    return 0
+
+
+def _dialects() -> list[str]:
+    return sorted(module.name for module in pkgutil.iter_modules(dialects.__path__))
+
+
+def _composed(repository: Repository, configuration: Configuration, event: Event) -> dict[str, Any]:
+    push = by_scm()[repository.scm].read(event, configuration.settings, needs_of(configuration))
+    return composed_of(push, configuration.settings, None)
+
+
+def _for_service(name: str, configuration: Configuration, composed: dict[str, Any]) -> dict[str, Any]:
+    service = named_service(name, configuration)
+    narrowed, skipped = concerns(service, composed)
+    if narrowed is None:
+        raise ConfigError(f"{name} would not get this push", remedy=skipped)
+    return {"broker": service.broker, "service": configured.masked_fields(service, configuration), **narrowed}
+
+
+def named_service(name: str, configuration: Configuration) -> ServiceSettings:
+    """The service of that name. Raises ConfigError that lists those there are."""
+    service = configuration.service(name)
+    if service is None:
+        known = ", ".join(service.service for service in configuration.services)
+        raise ConfigError(f"there is no service {name!r}", remedy=f"there are: {known}" if known else "none is configured")
+    return service

@@ -1,0 +1,156 @@
+"""oberon run: the worker."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+from types import FrameType
+
+from brokers.cli import arguments as common
+from brokers.cli import output, state
+from brokers.cli.sources import by_scm
+from brokers.delivery import record, statedir
+from brokers.delivery.outcome import State
+from brokers.delivery.scheduler import Limits
+from brokers.delivery.wake import KEPT_VARIABLES
+from brokers.delivery.worker import Worker, WorkerRunning
+from brokers.secrets import resolver
+
+IDLE_S = 60.0
+LOG = "worker.log"
+LOG_BYTES = 1024 * 1024
+LOGS_KEPT = 2  # beside the one being written
+
+log = logging.getLogger("oberon.worker")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Of `oberon run`."""
+    common.describe(
+        parser,
+        "Deliver what the hooks have recorded, until stopped (SIGTERM or Ctrl-C: attempts that run may end, for 10 s). The hooks\n"
+        "start a worker by themselves where none runs; run it as a service to have it always there. One runs for each state\n"
+        "directory. Started without a terminal or pipe, it writes to worker.log there.",
+        """
+        oberon run
+        oberon run --drain
+        oberon run --state-dir /var/lib/oberon --threads 16
+        """,
+    )
+    parser.add_argument("--drain", action="store_true", help="deliver what is due now, say how it went, and end")
+    parser.add_argument(
+        "--threads", metavar="N", type=common.count, help="deliveries at the same time; default: oberon.workers, which is 8"
+    )
+    parser.add_argument(
+        "--leave-when-idle", action="store_true", help=f"end when nothing is due for {IDLE_S:.0f} s and nothing waits"
+    )
+    common.state_dir(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """0; 1 if another worker runs already (with --leave-when-idle, that is as good)."""
+    _forget_the_push()
+    state_dir = state.of_machine(arguments.state_dir)
+    os.umask(0o077)
+    os.chdir("/")
+    statedir.prepare(state_dir)
+    settings = state.machine_settings()
+    limits = Limits(
+        workers=arguments.threads or settings.workers,
+        per_host=settings.per_host,
+        keep_days=settings.keep_days,
+        idle_s=IDLE_S if arguments.leave_when_idle else None,
+    )
+    worker = Worker(state_dir, by_scm(), resolver(os.environ), limits)
+    started = time.time()
+    with _logging_to(state_dir), _stopped_by_signals(worker):
+        try:
+            worker.run(drain=arguments.drain)
+        except WorkerRunning:
+            if not arguments.leave_when_idle:
+                raise
+            return 0
+        except Exception:
+            if _is_detached():
+                log.exception("the worker ends")
+            raise
+    if arguments.drain:
+        output.say(_summary(state_dir, started))
+    return 0
+
+
+def _summary(state_dir: str, started: float) -> str:
+    with record.existing_outbox(state_dir) as outbox:
+        ended = record.ended_since(outbox, started) if outbox else {}
+        unread = len(record.unread(outbox))
+    waiting = ended.get(State.WAITING, 0) + ended.get(State.LEASED, 0)
+    told = f"delivered {ended.get(State.DELIVERED, 0)}, waiting {waiting}, dead {ended.get(State.DEAD, 0)}"
+    skipped = ended.get(State.SKIPPED, 0)
+    return told + (f", skipped {skipped}" if skipped else "") + (f", pushes not read {unread}" if unread else "")
+
+
+def _forget_the_push() -> None:
+    """Take out what a hook's environment says of one push: git, run for another repository, would obey it."""
+    for name in list(os.environ):
+        if name.startswith(("GIT_", "HG_")) and name not in KEPT_VARIABLES:
+            del os.environ[name]
+
+
+@contextmanager
+def _stopped_by_signals(worker: Worker) -> Iterator[None]:
+    """Within it, SIGTERM and SIGINT stop the worker; the second one does what it does by default."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        put_back()
+        worker.stop()
+
+    def put_back() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    for number in before:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        put_back()
+
+
+@contextmanager
+def _logging_to(state_dir: str) -> Iterator[None]:
+    """Within it, the worker's log goes to stderr, or, started by a hook, to a file that is turned over at LOG_BYTES."""
+    handler = _file_handler(state_dir) if _is_detached() else logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logging.raiseExceptions = False  # a full disk stops no delivery
+    logger = logging.getLogger("oberon")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        handler.close()
+
+
+def _file_handler(state_dir: str) -> logging.Handler:
+    try:
+        return RotatingFileHandler(Path(state_dir) / LOG, maxBytes=LOG_BYTES, backupCount=LOGS_KEPT, encoding="utf-8")
+    except OSError:
+        return logging.NullHandler()  # the disk is full, say: deliveries go on
+
+
+def _is_detached() -> bool:
+    """Whether nobody can read stderr: it is /dev/null, or closed."""
+    try:
+        return os.fstat(2).st_rdev == os.stat(os.devnull).st_rdev  # noqa: PTH116 - beside fstat
+    except OSError:
+        return True

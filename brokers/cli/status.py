@@ -1,0 +1,141 @@
+"""oberon status: how many deliveries wait, failed or died. Fit for Nagios and its like: the exit code is the verdict."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from dataclasses import dataclass
+
+from brokers.cli import arguments as common
+from brokers.cli import listing, output, state
+from brokers.delivery import record
+from brokers.delivery.outcome import State
+from brokers.delivery.record import Failing, Spool
+
+STUCK_S = 600.0
+"""What should have been done so long ago is stuck."""
+
+_SHOWN = (State.WAITING, State.LEASED, State.READ, State.DELIVERED, State.SKIPPED, State.DEAD)
+
+
+@dataclass(frozen=True, slots=True)
+class _Status:
+    state_dir: str
+    worker: bool
+    spool: Spool
+    pushes: dict[str, int]
+    deliveries: dict[str, int]
+    oldest_waiting_s: float | None
+    overdue_s: float | None
+    failing: list[Failing]
+
+    @property
+    def problems(self) -> list[str]:
+        """What makes the exit code 1."""
+        found = []
+        if dead := self.deliveries.get(State.DEAD, 0):
+            found.append(f"{listing.number(dead, 'delivery is', 'deliveries are')} dead: see `oberon deliveries --dead`")
+        if dead := self.pushes.get(State.DEAD, 0):
+            found.append(f"{listing.number(dead, 'push', 'pushes')} could not be read: see `oberon deliveries --dead`")
+        if self.spool.bad:
+            where = f"{self.state_dir}/spool/bad"
+            found.append(f"{listing.number(self.spool.bad, 'spool file is', 'spool files are')} no event: look into {where}")
+        late_s = max(self.overdue_s or 0.0, self.spool.oldest_s or 0.0)
+        if late_s > STUCK_S:
+            way_out = f"see {self.state_dir}/worker.log" if self.worker else "no worker runs: start one with `oberon run`"
+            found.append(f"deliveries are stuck: some were due {output.span(late_s)} ago; {way_out}")
+        return found
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Of `oberon status`."""
+    common.describe(
+        parser,
+        "Count pushes and deliveries by their state, and tell the last error of each service that has one.\n"
+        "Exit code 1 if something is dead, is no event, or is stuck (due for more than 10 minutes), else 0: fit for monitoring.",
+        """
+        oberon status
+        oberon status --json | jq .deliveries.waiting
+        """,
+    )
+    common.json(parser)
+    common.state_dir(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """0; 1 if something is dead or stuck."""
+    status = _look(state.of_machine(arguments.state_dir))
+    if arguments.json:
+        output.as_json(_record(status))
+    else:
+        _tell(status)
+    return 1 if status.problems else 0
+
+
+def _look(state_dir: str) -> _Status:
+    now = time.time()
+    with record.existing_outbox(state_dir) as outbox:
+        oldest_at, due_at = record.oldest_waiting_at(outbox), record.overdue_since(outbox)
+        spooled = record.spooled(state_dir)
+        ages = [age for age in (None if oldest_at is None else now - oldest_at, spooled.oldest_s) if age is not None]
+        return _Status(
+            state_dir=state_dir,
+            worker=record.worker_runs(state_dir),
+            spool=spooled,
+            pushes=record.counts(outbox, "count_events"),
+            deliveries=record.counts(outbox, "count_deliveries"),
+            oldest_waiting_s=max(ages, default=None),
+            overdue_s=None if due_at is None else max(0.0, now - due_at),
+            failing=record.failing(outbox),
+        )
+
+
+def _record(status: _Status) -> dict[str, object]:
+    def rounded(seconds: float | None) -> float | None:
+        return None if seconds is None else round(seconds, 1)
+
+    return {
+        "state_dir": status.state_dir,
+        "worker": status.worker,
+        "spool": listing.spool_record(status.spool),
+        "pushes": {name: status.pushes.get(name, 0) for name in ("waiting", "leased", "read", "dead")},
+        "deliveries": {name: status.deliveries.get(name, 0) for name in ("waiting", "leased", "delivered", "skipped", "dead")},
+        "oldest_waiting_s": rounded(status.oldest_waiting_s),
+        "overdue_s": rounded(status.overdue_s),
+        "failing": [
+            {
+                "repository": service.repository,
+                "service": service.service,
+                "state": service.state,
+                "reason": service.reason,
+                "delivery": service.id,
+            }
+            for service in status.failing
+        ],
+        "problems": status.problems,
+    }
+
+
+def _tell(status: _Status) -> None:
+    def told(counted: dict[str, int]) -> str:
+        return ", ".join(f"{counted[name]} {name}" for name in _SHOWN if counted.get(name)) or "none"
+
+    oldest = "" if status.oldest_waiting_s is None else f"; the oldest that waits is {output.span(status.oldest_waiting_s)} old"
+    output.table(
+        ("", ""),
+        [
+            ("state", status.state_dir),
+            ("worker", "runs" if status.worker else "none runs; the next push starts one"),
+            ("spool", f"{status.spool.waiting} waiting, {status.spool.bad} bad"),
+            ("pushes", told(status.pushes)),
+            ("deliveries", told(status.deliveries) + oldest),
+        ],
+    )
+    if status.failing:
+        output.say()
+        rows = [
+            (service.repository, service.service, service.state, str(service.id), service.reason) for service in status.failing
+        ]
+        output.table(("REPOSITORY", "SERVICE", "STATE", "ID", "LAST ERROR"), rows)
+    for problem in status.problems:
+        output.say(f"error: {problem}")

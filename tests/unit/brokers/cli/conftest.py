@@ -1,0 +1,133 @@
+"""The command in this process, a folder of broker files, and an outbox that real pushes have filled.
+
+oberon_apart      the same in a process of its own
+oberon            oberon(*arguments) -> Ran: code, out, err, json()
+broker_file       broker_file(name, source) -> the folder, for oberon.brokerPath
+git_repo          a bare repository with one commit on main, its state directory, and record() / drain() -> Repo
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import textwrap
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from brokers.cli.main import main
+from brokers.cli.repository import find
+from brokers.cli.sources import by_scm
+from brokers.delivery import spool, statedir
+from brokers.delivery.worker import Worker
+from brokers.secrets import resolver
+from payload.push import Event, RefUpdate
+from tests.support.command import run
+from tests.support.git import ZERO, GitClone, GitServer
+
+
+@dataclass(frozen=True)
+class Ran:
+    code: int
+    out: str
+    err: str
+
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def oberon(capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
+    def run(*arguments: str | os.PathLike[str]) -> Ran:
+        capsys.readouterr()
+        code = main([os.fspath(argument) for argument in arguments])
+        said = capsys.readouterr()
+        return Ran(code, said.out, said.err)
+
+    return run
+
+
+@pytest.fixture
+def oberon_apart() -> Callable[..., Ran]:
+    """The same in a process of its own: Mercurial keeps the streams that were there when it was first imported."""
+
+    def run_apart(*arguments: str | os.PathLike[str]) -> Ran:
+        ran = run([sys.executable, "-m", "brokers.cli.main", *arguments], check=False)
+        return Ran(ran.returncode, ran.stdout, ran.stderr)
+
+    return run_apart
+
+
+@pytest.fixture
+def broker_file(tmp_path: Path) -> Callable[[str, str], Path]:
+    folder = tmp_path / "brokers"
+
+    def write(name: str, source: str) -> Path:
+        folder.mkdir(mode=0o755, exist_ok=True)
+        file = folder / f"{name}.py"
+        file.write_text("from brokers import *\nfrom brokers import BaseBroker, Field\n" + textwrap.dedent(source))
+        file.chmod(0o644)
+        return folder
+
+    return write
+
+
+KEEPER = """
+class Keeper(BaseBroker):
+    def handle(self, payload):
+        print("seen", payload["repository"]["name"])
+        return "kept"
+"""
+
+BREAKER = """
+class Breaker(BaseBroker):
+    def handle(self, payload):
+        raise PermanentFailure("it is broken for good")
+"""
+
+
+@dataclass(frozen=True)
+class Repo:
+    server: GitServer
+    clone: GitClone
+    state_dir: Path
+
+    @property
+    def path(self) -> str:
+        return str(self.server.path)
+
+    def record(self, old: str = ZERO, ref: str = "refs/heads/main", new: str | None = None) -> Event:
+        """Put a push into the spool, as the hook does."""
+        event = Event(
+            id=spool.new_id(),
+            scm="git",
+            path=find(self.path).path,
+            time=time.time(),
+            login="ann",
+            source="local",
+            refs=(RefUpdate(ref, old, new or self.server.node("main")),),
+        )
+        statedir.prepare(str(self.state_dir))
+        spool.write(str(self.state_dir), event.to_record())
+        return event
+
+    def drain(self) -> None:
+        Worker(str(self.state_dir), by_scm(), resolver(os.environ)).run(drain=True)
+
+
+@pytest.fixture
+def git_repo(git_server: Callable[..., GitServer], broker_file: Callable[[str, str], Path], state_dir: Path) -> Repo:
+    server = git_server("team/app.git")
+    clone = server.clone()
+    clone.commit({"a.txt": "one\n"}, message="first\n")
+    clone.push("HEAD:main")
+    broker_file("keeper", KEEPER)
+    server.config("oberon.brokerPath", str(broker_file("breaker", BREAKER)))
+    server.config("oberon.stateDir", str(state_dir))
+    server.config("service.good.broker", "keeper")
+    return Repo(server, clone, state_dir)

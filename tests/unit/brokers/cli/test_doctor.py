@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+
+import pytest
+
+from brokers.delivery import statedir
+
+
+@pytest.fixture
+def well(git_repo, oberon):
+    assert oberon("install", git_repo.path).code == 0
+    return git_repo
+
+
+def checks(ran):
+    return {check["looked_at"]: check for check in ran.json()["checks"]}
+
+
+def test_all_is_well(well, oberon):
+    well.record()
+    well.drain()
+    ran = oberon("doctor", well.path)
+    assert ran.code == 0, ran.out
+    assert {line.split()[0] for line in ran.out.splitlines()} == {"ok"}
+    assert {
+        "python",
+        "git",
+        "hg",
+        "hook",
+        "state directory",
+        "spool",
+        "outbox",
+        "worker",
+        "oberon.brokerPath",
+        "service.good",
+    } == set(checks(oberon("doctor", well.path, "--json")))
+
+
+def test_of_the_machine(oberon, state_dir):
+    ran = oberon("doctor", "--json", "--state-dir", state_dir)
+    assert ran.code == 0
+    assert "the first push makes it" in checks(ran)["state directory"]["told"]
+    assert not state_dir.exists()
+
+
+def test_the_machine_s_own_settings(oberon, run, state_dir):
+    run(["git", "config", "--global", "oberon.worker", "3"])
+    ran = oberon("doctor", "--state-dir", state_dir)
+    assert ran.code == 2
+    assert "did you mean workers?" in ran.out
+
+
+def test_no_hook(git_repo, oberon):
+    ran = oberon("doctor", git_repo.path, "--json")
+    assert ran.code == 1
+    hook = checks(ran)["hook"]
+    assert (hook["level"], hook["remedy"]) == ("error", f"oberon install {git_repo.path}")
+
+
+def test_another_hook(git_repo, oberon):
+    hook = git_repo.server.path / "hooks" / "post-receive"
+    hook.write_text("#!/bin/sh\n")
+    hook.chmod(0o755)
+    assert checks(oberon("doctor", git_repo.path, "--json"))["hook"]["remedy"] == f"oberon install --chain {git_repo.path}"
+    assert oberon("install", "--chain", git_repo.path).code == 0
+    assert oberon("doctor", git_repo.path).code == 0
+    hook.chmod(0o644)
+    assert checks(oberon("doctor", git_repo.path, "--json"))["hook"]["remedy"] == f"chmod +x {hook}"
+
+
+def test_a_hook_whose_oberon_is_gone(git_repo, oberon, tmp_path):
+    hook = git_repo.server.path / "hooks" / "post-receive"
+    hook.symlink_to(tmp_path / "gone" / "oberon-post-receive")
+    told = checks(oberon("doctor", git_repo.path, "--json"))["hook"]
+    assert told["level"] == "error"
+    assert "gone" in told["told"]
+    assert oberon("install", git_repo.path).code == 0
+    assert oberon("doctor", git_repo.path).code == 0
+
+
+def test_a_state_directory_that_others_may_read(well, oberon):
+    statedir.prepare(str(well.state_dir))
+    well.state_dir.chmod(0o755)
+    ran = oberon("doctor", well.path, "--json")
+    assert ran.code == 0
+    assert checks(ran)["state directory"]["remedy"] == f"chmod 700 {well.state_dir}"
+
+
+@pytest.mark.parametrize("name", ["file", "file/below"])
+def test_a_state_directory_that_cannot_be(well, oberon, tmp_path, name):
+    (tmp_path / "file").write_text("")
+    well.server.config("oberon.stateDir", str(tmp_path / name))
+    ran = oberon("doctor", well.path, "--json")
+    assert ran.code == 1
+    assert checks(ran)["state directory"]["level"] == "error"
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root may write everywhere")
+def test_a_state_directory_that_is_not_ours(well, oberon, tmp_path):
+    (tmp_path / "closed").mkdir(mode=0o500)
+    well.server.config("oberon.stateDir", str(tmp_path / "closed" / "state"))
+    assert oberon("doctor", well.path).code == 1
+
+
+def test_what_lies_in_the_spool(well, oberon):
+    well.record()
+    [file] = (well.state_dir / "spool" / "new").iterdir()
+    os.utime(file, (time.time() - 3600,) * 2)
+    (well.state_dir / "spool" / "bad" / "junk").write_bytes(b"junk")
+    ran = oberon("doctor", well.path)
+    assert ran.code == 1
+    assert f"oberon run --drain --state-dir {well.state_dir}" in ran.out
+    assert "could not be read as events" in ran.out
+
+
+def test_the_worker(well, oberon):
+    statedir.prepare(str(well.state_dir))
+    assert checks(oberon("doctor", well.path, "--json"))["worker"]["told"] == "none runs; the next push starts one"
+    with (well.state_dir / "worker.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert "one runs" in checks(oberon("doctor", well.path, "--json"))["worker"]["told"]
+
+
+def test_files_that_settings_name(well, oberon, broker_file, tmp_path):
+    folder = broker_file("torn", "raise RuntimeError('no')")
+    well.server.config("oberon.authorMap", str(tmp_path / "authors"))
+    well.server.config("service.good.token", f"file:{tmp_path}/token")
+    ran = oberon("doctor", well.path)
+    assert ran.code == 2
+    assert f"{folder}/torn.py: RuntimeError: no" in ran.out
+    assert f"cannot read {tmp_path}/authors" in ran.out
+    assert f"{tmp_path}/token is not there" in ran.out
+    (tmp_path / "authors").write_text("ann@example.org = ann\n")
+    assert "1 addresses" in oberon("doctor", well.path).out
+
+
+def test_a_broker_file_that_others_may_write(well, oberon, broker_file):
+    folder = broker_file("keeper", "")
+    (folder / "keeper.py").chmod(0o666)
+    ran = oberon("doctor", well.path)
+    assert ran.code == 2
+    assert f"chmod go-w {folder}/keeper.py" in ran.out
+
+
+def test_no_repository(oberon, tmp_path):
+    assert oberon("doctor", tmp_path).code == 2
+
+
+def test_a_configuration_git_cannot_read(well, oberon):
+    (well.server.path / "config").write_text("[core\n")
+    ran = oberon("doctor", well.path)
+    assert ran.code == 2
+    assert "configuration" in ran.out
+
+
+def test_mercurial(hg_server, oberon_apart, state_dir):
+    server = hg_server()
+    server.hgrc(f"[oberon]\nstatedir = {state_dir}\n[services]\nci.broker = post\nci.url = https://ci.example.org/hook\n")
+    told = checks(oberon_apart("doctor", server.path, "--json"))
+    assert told["hook"]["remedy"] == f"oberon install {server.path}"
+    assert told["hg's python"]["level"] == "ok"
+    assert oberon_apart("install", server.path).code == 0
+    ran = oberon_apart("doctor", server.path)
+    assert ran.code == 0, ran.out
+    assert f"{server.path}/.hg/hgrc" in ran.out
+    assert "services.ci" in ran.out
+
+
+def test_mercurial_by_extension_and_switched_off(hg_server, oberon_apart):
+    server = hg_server()
+    server.hgrc("[extensions]\nhghooks =\n[services]\nci.broker = post\nci.url = https://ci.example.org/hook\n")
+    assert checks(oberon_apart("doctor", server.path, "--json"))["hook"]["level"] == "ok"
+    server.hgrc("[hooks]\nchangegroup.oberon =\n")
+    assert checks(oberon_apart("doctor", server.path, "--json"))["hook"]["level"] == "warning"
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root gives files away")
+def test_mercurial_does_not_trust_the_owner(hg_server, oberon_apart):
+    server = hg_server()
+    assert oberon_apart("install", server.path).code == 0
+    os.chown(server.path / ".hg" / "hgrc", 65534, -1)
+    ran = oberon_apart("doctor", server.path)
+    assert ran.code == 1
+    assert "does not trust" in ran.out

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import json
+from importlib import resources
+
+import jsonschema
+import pytest
+
+from payload.dialects import bitbucket
+
+
+@pytest.fixture
+def clone(git_server):
+    clone = git_server("team/app.git").clone()
+    for number in (1, 2, 3):
+        clone.commit({"a.txt": f"{number}\n" * number}, message=f"change {number}\n")
+    clone.git("tag", "-a", "v1", "-m", "one")
+    clone.push("HEAD:main", "v1")
+    return clone
+
+
+def test_a_push_as_it_would_be_read(clone, git_server, oberon, tmp_path):
+    ran = oberon("payload", tmp_path / "team/app.git", "main~2", "main", "refs/heads/main")
+    assert ran.code == 0
+    told = ran.json()
+    assert [commit["message"] for commit in told["commits"]] == ["change 2\n", "change 3\n"]
+    assert told["oberon"]["refs"][0]["ref"] == "refs/heads/main"
+    schema = json.loads(resources.files("payload").joinpath("payload.schema.json").read_text("utf-8"))
+    jsonschema.validate(told, schema)
+    assert ran.out.startswith('{\n  "broker": ""')
+
+
+def test_nothing_is_recorded(clone, oberon, tmp_path):
+    oberon("payload", tmp_path / "team/app.git", "main~2", "main", "main")
+    assert not (tmp_path / "home" / ".local" / "state" / "oberon").exists()
+
+
+@pytest.mark.parametrize("zero", ["0", "0" * 40])
+def test_a_new_branch_and_a_deleted_one(clone, oberon, tmp_path, zero):
+    made = oberon("payload", tmp_path / "team/app.git", zero, "main", "main").json()
+    assert len(made["commits"]) == 3
+    assert made["oberon"]["refs"][0]["action"] == "create"
+    gone = oberon("payload", tmp_path / "team/app.git", "main", zero, "refs/heads/gone").json()
+    assert gone["oberon"]["refs"][0]["action"] == "delete"
+
+
+def test_a_tag_is_not_peeled(clone, oberon, tmp_path):
+    told = oberon("payload", tmp_path / "team/app.git", "0", "v1", "v1").json()
+    [ref] = told["oberon"]["refs"]
+    assert (ref["ref"], ref["kind"], ref["message"]) == ("refs/tags/v1", "tag", "one\n")
+
+
+def test_as_a_dialect(clone, oberon, tmp_path):
+    arguments = ["payload", tmp_path / "team/app.git", "main~1", "main", "main"]
+    assert oberon(*arguments, "--dialect", "bitbucket").json() == bitbucket.write(oberon(*arguments).json())
+    assert oberon(*arguments, "--dialect", "esperanto").code == 2
+
+
+def test_as_a_service_gets_it(clone, git_server, oberon, tmp_path, run):
+    path = tmp_path / "team/app.git"
+    for key, value in {"broker": "email", "to": "a@example.org", "password": "hunter2"}.items():
+        run(["git", f"--git-dir={path}", "config", f"service.mail.{key}", value])
+    told = oberon("payload", path, "main~1", "main", "main", "--service", "mail").json()
+    assert (told["broker"], told["service"]["to"], told["service"]["password"]) == ("email", ["a@example.org"], "****")
+    run(["git", f"--git-dir={path}", "config", "service.mail.refs", "other"])
+    assert "skipped: refs filter" in oberon("payload", path, "main~1", "main", "main", "--service", "mail").err
+    assert "there are: mail" in oberon("payload", path, "main~1", "main", "main", "--service", "male").err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nosuch", "main", "main"], "no revision 'nosuch'"),
+        (["--", "--all", "main", "main"], "no revision '--all'"),
+        (["main~1", "main", "nosuch"], "no ref 'nosuch'"),
+        (["0", "0", "main"], "from nothing to nothing"),
+        (["main~1", "main"], "OLD NEW REF"),
+    ],
+)
+def test_used_wrongly(clone, oberon, tmp_path, arguments, said):
+    ran = oberon("payload", tmp_path / "team/app.git", *arguments)
+    assert ran.code == 2
+    assert said in ran.err
+
+
+def test_mercurial(hg_server, oberon_apart):
+    server = hg_server()
+    clone = server.clone()
+    nodes = [clone.commit({"a": f"{number}\n"}, message=f"change {number}") for number in (1, 2, 3)]
+    clone.push()
+    told = oberon_apart("payload", server.path, "1", "tip").json()
+    assert [commit["raw_node"] for commit in told["commits"]] == nodes[1:]
+    assert oberon_apart("payload", server.path, nodes[0][:12], nodes[0]).json()["commits"][0]["revision"] == 0
+    for wrong in ("nosuch", "(", "none()"):
+        ran = oberon_apart("payload", server.path, wrong, "tip")
+        assert ran.code == 2, ran.err
+        assert "error: " in ran.err
+    assert "FIRST LAST" in oberon_apart("payload", server.path, "tip").err

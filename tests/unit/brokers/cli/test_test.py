@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from payload import samples
+
+
+@pytest.fixture
+def posting(git_repo, receiver):
+    git_repo.server.config("service.ci.broker", "post")
+    git_repo.server.config("service.ci.url", receiver.url + "hook")
+    return git_repo
+
+
+def test_a_sample_where_nothing_was_pushed(posting, receiver, oberon):
+    ran = oberon("test", posting.path, "ci")
+    assert ran.code == 0
+    [request] = receiver.requests
+    assert request.payload()["commits"][0]["raw_node"] == samples.load("git-push")["commits"][0]["raw_node"]
+    assert "the sample git-push to ci (post)" in ran.out
+    assert "POST /hook HTTP/1.1" in ran.out
+    assert "delivered in " in ran.out
+
+
+def test_the_last_push(posting, receiver, oberon):
+    posting.record()
+    posting.drain()
+    receiver.clear()
+    told = oberon("test", posting.path, "ci", "--last", "--json").json()
+    [request] = receiver.requests
+    assert request.payload()["commits"][0]["raw_node"] == posting.server.node("main")
+    assert (told["payload"], told["outcome"], told["note"]) == ("the last push", "delivered", "200 OK")
+    assert told["exchanges"][0]["status"] == 200
+    # Nothing of it is in the record.
+    assert len(oberon("deliveries", "--json", "--state-dir", posting.state_dir).json()["deliveries"]) == 2
+
+
+def test_the_last_push_of_none(posting, oberon):
+    ran = oberon("test", posting.path, "ci", "--last")
+    assert ran.code == 2
+    assert "no push" in ran.err
+
+
+@pytest.mark.parametrize("name", samples.names())
+def test_every_sample(posting, receiver, oberon, name):
+    assert oberon("test", posting.path, "ci", "--sample", name).code == 0
+    assert len(receiver.requests) == 1
+
+
+def test_an_unknown_sample(posting, oberon):
+    ran = oberon("test", posting.path, "ci", "--sample", "nosuch")
+    assert ran.code == 2
+    assert "git-push" in ran.err
+
+
+def test_a_dry_run_sends_nothing(posting, receiver, oberon):
+    ran = oberon("test", posting.path, "ci", "--dry-run")
+    assert ran.code == 0
+    assert "POST /hook HTTP/1.1" in ran.out
+    assert "nothing was sent" in ran.out
+    assert receiver.requests == []
+
+
+def test_a_failure(posting, receiver, oberon):
+    receiver.answer(500, body=b"on fire \x1b[31m")
+    ran = oberon("test", posting.path, "ci")
+    assert ran.code == 1
+    assert "error: failed after " in ran.out
+    assert "500" in ran.out
+    assert "on fire \\x1b[31m" in ran.out
+
+
+def test_a_broker_that_hangs(git_repo, broker_file, oberon):
+    broker_file("sleeper", "import time\nclass Sleeper(BaseBroker):\n    def handle(self, payload):\n        time.sleep(30)\n")
+    git_repo.server.config("service.good.broker", "sleeper")
+    git_repo.server.config("service.good.timeout", "0.2s")
+    started = time.monotonic()
+    ran = oberon("test", git_repo.path, "good")
+    assert ran.code == 1
+    assert "timed out" in ran.out
+    assert time.monotonic() - started < 5
+
+
+def test_what_a_broker_prints_and_raises_is_shown(git_repo, broker_file, oberon):
+    broker_file(
+        "loud", "class Loud(BaseBroker):\n    def handle(self, payload):\n        print('hello')\n        raise SystemExit(3)\n"
+    )
+    git_repo.server.config("service.good.broker", "loud")
+    ran = oberon("test", git_repo.path, "good")
+    assert ran.code == 1
+    assert "  printed:\n    hello\n" in ran.out
+    assert "SystemExit" in ran.out
+
+
+def test_a_disabled_service_and_a_filter(posting, receiver, oberon):
+    posting.record()
+    posting.server.config("service.ci.enabled", "false")
+    posting.server.config("service.ci.refs", "refs/heads/other")
+    posting.drain()
+    ran = oberon("test", posting.path, "ci")
+    assert ran.code == 0
+    assert "in earnest it would be skipped: refs filter" in ran.out
+    assert len(receiver.requests) == 1
+
+
+def test_a_wrong_setting(posting, oberon):
+    posting.server.config("service.ci.url", "ftp://example.org")
+    ran = oberon("test", posting.path, "ci")
+    assert ran.code == 2
+    assert "service.ci.url" in ran.err
+    assert "there are: good, ci" in oberon("test", posting.path, "sea").err
+
+
+def test_mercurial(hg_server, receiver, oberon_apart, state_dir):
+    server = hg_server()
+    server.hgrc(f"[oberon]\nstatedir = {state_dir}\n[services]\nci.broker = post\nci.url = {receiver.url}\n")
+    assert oberon_apart("test", server.path, "ci").code == 0
+    assert receiver.requests[0].payload()["repository"]["scm"] == "hg"
