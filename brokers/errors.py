@@ -71,13 +71,30 @@ class UnknownBrokerError(ConfigError):
     """No broker has that name; `remedy` lists those that would have been right."""
 
 
-class BrokerLoadError(BrokerError):
-    """A broker's file cannot be used: names the file, the class if it got that far, and the reason."""
+class PlacedError(BrokerError):
+    """Something of this machine cannot be used. `str()` is one line: where it is, then the reason."""
 
     def __init__(self, place: str, reason: str) -> None:
         super().__init__(place, reason)
         self.place = place
+        """A file's or repository's path, as it was named."""
         self.reason = reason
 
     def __str__(self) -> str:
         return f"{self.place}: {self.reason}"
+
+
+class BrokerLoadError(PlacedError):
+    """A broker's file cannot be used: `place` names the file, and the class if it got that far."""
+
+
+class ReadingError(PlacedError):
+    """A push cannot be read; `place` is the repository's path as the event has it."""
+
+
+class RepositoryGone(ReadingError):
+    """There is no repository at that path (any more)."""
+
+
+class RepositoryUnreadable(ReadingError):
+    """The repository is there and cannot be read: rights, a broken configuration, a format or extension, damage."""

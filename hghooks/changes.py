@@ -13,9 +13,10 @@ from __future__ import annotations
 from typing import Any
 
 from brokers.config import Settings
+from brokers.errors import ReadingError, RepositoryUnreadable
 from hghooks import branches, forge, repository
 from hghooks.branches import utf8
-from hghooks.errors import ChangesetMissing, ReadingError, RepositoryUnreadable
+from hghooks.errors import ChangesetMissing
 from payload import text
 from payload.push import Commit, Event, FileChange, FileType, Person, Push, Repository
 

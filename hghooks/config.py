@@ -11,8 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from brokers.config import Configuration, Entry
-from brokers.errors import ConfigError
-from hghooks.errors import ReadingError
+from brokers.errors import ConfigError, ReadingError
 from payload import text
 
 OBERON = b"oberon"
@@ -26,7 +25,7 @@ def load(path: str) -> Configuration:
     try:
         repo = repository.open_at(path)
     except ReadingError as error:
-        raise ConfigError(error.reason, origin=error.repository, remedy="name the folder that holds .hg") from error
+        raise ConfigError(error.reason, origin=error.place, remedy="name the folder that holds .hg") from error
     return effective(repo.ui)
 
 

@@ -1,29 +1,8 @@
-"""Why a Mercurial repository could not be read; both are told to the admin as the reason of a delivery's state."""
+"""What can be wrong with the changesets of an event."""
 
 from __future__ import annotations
 
-from brokers.errors import BrokerError
-
-
-class ReadingError(BrokerError):
-    """A push cannot be read. `str()` is one line: the repository's path, then the reason."""
-
-    def __init__(self, repository: str, reason: str) -> None:
-        super().__init__(repository, reason)
-        self.repository = repository
-        """Path as the event has it."""
-        self.reason = reason
-
-    def __str__(self) -> str:
-        return f"{self.repository}: {self.reason}"
-
-
-class RepositoryGone(ReadingError):
-    """There is no repository at that path (any more)."""
-
-
-class RepositoryUnreadable(ReadingError):
-    """The repository is there and cannot be read: rights, a broken hgrc, an extension it needs, damage."""
+from brokers.errors import ReadingError
 
 
 class ChangesetMissing(ReadingError):

@@ -6,7 +6,7 @@ import os
 import threading
 from typing import Any
 
-from hghooks.errors import RepositoryGone, RepositoryUnreadable
+from brokers.errors import RepositoryGone, RepositoryUnreadable
 
 _opening = threading.Lock()  # hg keeps its extensions in tables of the process
 

@@ -84,8 +84,8 @@ def _full_ref(repository: Repository, ref: str) -> str:
 
 
 def _hg_node(repository: Repository, revision: str) -> str:
+    from brokers.errors import ReadingError
     from hghooks import repository as opening
-    from hghooks.errors import ReadingError
 
     repo = opening.open_at(repository.path)
     try:

@@ -24,7 +24,7 @@ from typing import Any, Self
 from brokers.delivery.claims import Claim, DeliveryClaim, EventClaim, NewDelivery
 from brokers.delivery.migrations import NewerSchemaError, migrate
 from brokers.delivery.outcome import Outcome, State, Verdict
-from brokers.errors import BrokerError
+from brokers.errors import PlacedError
 from payload.push import Event
 
 FILE = "outbox.sqlite3"
@@ -38,16 +38,8 @@ _STATE_AFTER = {
 }
 
 
-class OutboxError(BrokerError):
-    """The outbox cannot be used; names the file and the reason."""
-
-    def __init__(self, path: str, reason: str) -> None:
-        super().__init__(path, reason)
-        self.path = path
-        self.reason = reason
-
-    def __str__(self) -> str:
-        return f"{self.path}: {self.reason}"
+class OutboxError(PlacedError):
+    """The outbox cannot be used; `place` is its file."""
 
 
 class Outbox:

@@ -5,7 +5,7 @@ Each answer is a typed row of a question in `queries.sql`. Times are Unix second
 
 from __future__ import annotations
 
-import fcntl
+import errno
 import json
 import os
 import sqlite3
@@ -224,17 +224,10 @@ def spooled(state_dir: str) -> Spool:
 
 def worker_runs(state_dir: str) -> bool:
     """Whether a worker holds the lock of `state_dir`. Raises PermissionError if it may not be asked."""
-    try:
-        descriptor = os.open(Path(state_dir) / wake.LOCK, os.O_RDWR | os.O_CLOEXEC)
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
+    lock = Path(state_dir) / wake.LOCK
+    if lock.exists() and not os.access(lock, os.R_OK | os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(lock))
+    return wake.is_held(str(lock))
 
 
 def _in_outbox(path: str | None) -> str | None:

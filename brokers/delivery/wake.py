@@ -51,7 +51,7 @@ def wake(state_dir: str, environ: Mapping[str, str]) -> str:
     """
     if _send(state_dir):
         return "woken"
-    if _is_held(os.path.join(state_dir, LOCK)):
+    if is_held(os.path.join(state_dir, LOCK)):
         return "left"
     start(state_dir, environ)
     return "started"
@@ -152,7 +152,8 @@ def _send(state_dir: str) -> bool:
     return True
 
 
-def _is_held(path: str) -> bool:
+def is_held(path: str) -> bool:
+    """Whether a process holds the lock file at `path`; False if that cannot be told."""
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except OSError:

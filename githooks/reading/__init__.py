@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from brokers.config import Settings
-from githooks.reading.errors import ObjectBroken, ObjectMissing, ReadingError, RepositoryGone, RepositoryUnreadable
+from brokers.errors import ReadingError, RepositoryGone, RepositoryUnreadable
+from githooks.reading.errors import ObjectBroken, ObjectMissing
 from payload.push import Event, Push
 
 __all__ = ["ObjectBroken", "ObjectMissing", "ReadingError", "RepositoryGone", "RepositoryUnreadable", "read"]

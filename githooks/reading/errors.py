@@ -1,29 +1,8 @@
-"""What can go wrong while a repository is read; each error names the repository's path and the reason."""
+"""What can be wrong with an object while a git repository is read."""
 
 from __future__ import annotations
 
-from brokers.errors import BrokerError
-
-
-class ReadingError(BrokerError):
-    """A push cannot be read. `str()` is one line: the repository's path, then the reason."""
-
-    def __init__(self, repository: str, reason: str) -> None:
-        super().__init__(repository, reason)
-        self.repository = repository
-        """Path as the event has it."""
-        self.reason = reason
-
-    def __str__(self) -> str:
-        return f"{self.repository}: {self.reason}"
-
-
-class RepositoryGone(ReadingError):
-    """There is no directory, or none that is a repository, at that path (any more)."""
-
-
-class RepositoryUnreadable(ReadingError):
-    """The repository is there and cannot be opened: rights, a broken config, a format that is not read here."""
+from brokers.errors import ReadingError
 
 
 class _ObjectError(ReadingError):

@@ -22,7 +22,8 @@ from dulwich.object_store import DiskObjectStore
 from dulwich.objects import ObjectID
 from dulwich.pack import PackFileDisappeared
 
-from githooks.reading.errors import ObjectBroken, ObjectMissing, RepositoryGone, RepositoryUnreadable
+from brokers.errors import RepositoryGone, RepositoryUnreadable
+from githooks.reading.errors import ObjectBroken, ObjectMissing
 from githooks.reading.objects import is_oid
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from brokers.config import Settings
+from brokers.errors import RepositoryUnreadable
 from githooks import forge
 from githooks.reading import at_the_time, objects, ref_changes, refs, revisions
-from githooks.reading.errors import RepositoryUnreadable
 from githooks.reading.graph import Graph
 from githooks.reading.new_commits import oldest_first
 from githooks.reading.objects import Links

@@ -67,24 +67,39 @@ def kept(tmp_path):
     return [json.loads(line) for line in (tmp_path / "kept").read_text().splitlines()]
 
 
-def expected_top(payload, scm, slug):
-    """All but what has tests of its own below."""
+def expected(payload, scm, slug, ref, nodes, told):
+    """The whole payload; only the event's id and time, and who ran the tests, are taken from it."""
+    own = payload["oberon"]
+    path = f"/team/{slug}/"
     return {
         "broker": "keep",
+        "service": {"file": payload["service"]["file"]},
         "repository": {
-            "absolute_url": f"/team/{slug}/",
-            "name": slug,
-            "owner": "team",
-            "slug": slug,
-            "website": "https://code.example.org/",
-            "scm": scm,
-            "fork": False,
-            "is_private": True,
+            "absolute_url": path, "name": slug, "owner": "team", "slug": slug, "website": "https://code.example.org/",
+            "scm": scm, "fork": False, "is_private": True,
         },
         "canon_url": "https://code.example.org",
         "user": payload["user"],
         "truncated": False,
-    }
+        "commits": [commit for commit, _ in told],
+        "oberon": {
+            "version": SCHEMA_VERSION,
+            "event": own["event"],
+            "sequence": 1,
+            "time": own["time"],
+            "refs": [
+                {
+                    "ref": ref, "name": ref.rpartition("/")[2], "kind": "branch", "action": "create", "old": None, "new": nodes[-1],
+                    "commits": [node[:12] for node in nodes], "dropped": 0,
+                }
+            ],
+            "options": [],
+            "total_commits": len(nodes),
+            "source": "local",
+            "links": {"repository": "https://code.example.org" + path, "compare": None},
+            "commits": {node: details for node, (_, details) in zip(nodes, told, strict=True)},
+        },
+    }  # fmt: skip
 
 
 def git_commit_told(server, node, number):
@@ -159,29 +174,7 @@ def test_git(git_server, state_dir, tmp_path, receiver):
     (payload,) = kept(tmp_path)
     validate(payload)
     told = [git_commit_told(server, node, number) for number, node in enumerate(nodes, 1)]
-    own = payload["oberon"]
-    assert payload == {
-        **expected_top(payload, "git", "app"),
-        "service": {"file": str(tmp_path / "kept")},
-        "commits": [commit for commit, _ in told],
-        "oberon": {
-            "version": SCHEMA_VERSION,
-            "event": own["event"],
-            "sequence": 1,
-            "time": own["time"],
-            "refs": [
-                {
-                    "ref": "refs/heads/main", "name": "main", "kind": "branch", "action": "create", "old": None, "new": nodes[-1],
-                    "commits": [node[:12] for node in nodes], "dropped": 0,
-                }
-            ],
-            "options": [],
-            "total_commits": 3,
-            "source": "local",
-            "links": {"repository": "https://code.example.org/team/app/", "compare": None},
-            "commits": {node: details for node, (_, details) in zip(nodes, told, strict=True)},
-        },
-    }  # fmt: skip
+    assert payload == expected(payload, "git", "app", "refs/heads/main", nodes, told)
     assert [commit["size"] for commit in payload["commits"]] == [8, 1001, -999]
     check_classic(receiver, payload)
 
@@ -240,29 +233,7 @@ def test_hg(hg_server, state_dir, tmp_path, receiver):
     (payload,) = kept(tmp_path)
     validate(payload)
     told = [hg_commit_told(server, node) for node in nodes]
-    own = payload["oberon"]
-    assert payload == {
-        **expected_top(payload, "hg", "tools"),
-        "service": {"file": str(tmp_path / "kept")},
-        "commits": [commit for commit, _ in told],
-        "oberon": {
-            "version": SCHEMA_VERSION,
-            "event": own["event"],
-            "sequence": 1,
-            "time": own["time"],
-            "refs": [
-                {
-                    "ref": "default", "name": "default", "kind": "branch", "action": "create", "old": None, "new": nodes[-1],
-                    "commits": [node[:12] for node in nodes], "dropped": 0,
-                }
-            ],
-            "options": [],
-            "total_commits": 3,
-            "source": "local",
-            "links": {"repository": "https://code.example.org/team/tools/", "compare": None},
-            "commits": {node: details for node, (_, details) in zip(nodes, told, strict=True)},
-        },
-    }  # fmt: skip
+    assert payload == expected(payload, "hg", "tools", "default", nodes, told)
     assert [commit["size"] for commit in payload["commits"]] == [8, 1001, -999]
     check_classic(receiver, payload)
 

@@ -12,9 +12,10 @@ import threading
 import pytest
 
 from brokers.config import Settings
+from brokers.errors import ReadingError, RepositoryGone, RepositoryUnreadable
 from hghooks import repository
 from hghooks.changes import read
-from hghooks.errors import ChangesetMissing, ReadingError, RepositoryGone, RepositoryUnreadable
+from hghooks.errors import ChangesetMissing
 from payload.build import Service, build
 from payload.push import Event, FileType, RefAction, RefKind
 from tests.support.hg import HgServer

@@ -413,7 +413,7 @@ from brokers.delivery import spool, statedir, wake
 statedir.prepare(sys.argv[2])
 spool.write(sys.argv[2], {"id": spool.new_id(), "options": ["caf\\udce9"], "time": 1.5, "refs": [["0", "1", "r"]]})
 wake._send(sys.argv[2])
-wake._is_held(sys.argv[2] + "/worker.lock")
+wake.is_held(sys.argv[2] + "/worker.lock")
 print(*sorted(set(sys.modules) - before))
 """
 

@@ -174,7 +174,7 @@ def test_a_lock_that_nobody_holds_any_more_is_no_worker(state, locked, started):
 
 def test_looking_at_the_lock_does_not_keep_it(state, locked):
     locked.close()
-    assert not wake._is_held(f"{state}/{wake.LOCK}")
+    assert not wake.is_held(f"{state}/{wake.LOCK}")
     with Path(state, wake.LOCK).open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 

@@ -4,7 +4,8 @@ import pickle
 
 import pytest
 
-from githooks.reading.errors import ObjectBroken, ObjectMissing, RepositoryGone, RepositoryUnreadable
+from brokers.errors import RepositoryGone, RepositoryUnreadable
+from githooks.reading.errors import ObjectBroken, ObjectMissing
 from githooks.reading.store import COMMIT, cut_history, open_objects
 from tests.support.command import run
 from tests.support.histories import Planned, build, point
