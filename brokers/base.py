@@ -13,10 +13,13 @@ from typing import Any, ClassVar, TypeVar
 from brokers import registry
 from brokers.config import SERVICE_OPTIONS, Entry, ServiceSettings, unknown_key
 from brokers.errors import BrokerLoadError, ConfigError
-from brokers.secrets import REFERENCES, Resolver
+from brokers.secrets import SECRET_WORDS, SHORTEST_MASKED, Resolver, is_reference, login_of
 from brokers.values import TYPES, convert
 
 T = TypeVar("T")
+
+NEEDS = frozenset({"diff"})
+"""What a broker may ask the reader for."""
 
 _OWN_VERSION_DIGITS = 12
 
@@ -115,7 +118,8 @@ class BaseBroker(metaclass=BrokerType):
             try:
                 values[key] = _value_of(entry, rows.get(key), resolve)
             except ValueError as error:
-                shown = "the value" if key in rows and rows[key].secret else repr(entry.value)
+                row = rows.get(key)
+                shown = repr(entry.value) if row is not None and not row.secret and row.type != "url" else "the value"
                 problems.append(
                     ConfigError(f"{shown} is not right", setting=entry.setting, origin=entry.origin, remedy=str(error))
                 )
@@ -130,6 +134,24 @@ class BaseBroker(metaclass=BrokerType):
             if row.required and row.key not in service.fields
         ]
         return values, problems
+
+    @classmethod
+    def secrets_of(cls, service: ServiceSettings, values: Mapping[str, Any]) -> list[str]:
+        """What of `values` (`settings_of`'s) must not be kept or shown.
+
+        Secret fields; whatever stood as a reference; of a broker without fields the keys that sound like it; and logins in URLs.
+        """
+        rows = {row.key: row for row in cls.fields}
+        found: list[str] = []
+        for key, value in values.items():
+            if not isinstance(value, str):
+                continue
+            entry = service.fields.get(key)
+            sounds_so = not rows and any(word in key for word in SECRET_WORDS)
+            if (key in rows and rows[key].secret) or sounds_so or (entry is not None and is_reference(entry.value)):
+                found.append(value)
+            found += login_of(value)
+        return [secret for secret in found if len(secret) >= SHORTEST_MASKED]
 
     def get_local(self, name: str, factory: Callable[[], T]) -> T:
         """This thread's own instance of `factory()`, made once per thread and broker version.
@@ -169,6 +191,9 @@ def _flaw_of(cls: type) -> str | None:
     init = inspect.getattr_static(cls, "__init__")
     if inspect.isfunction(init) and not _takes(init, None):
         return "is made without arguments, and __init__ needs some"
+    needs = getattr(cls, "needs", ())
+    if isinstance(needs, str) or not NEEDS.issuperset(needs):
+        return f"needs holds {needs!r}; it may hold: {', '.join(sorted(NEEDS))}"
     return _flaw_of_fields(getattr(cls, "fields", ()))
 
 
@@ -195,8 +220,7 @@ def _takes(function: Callable[..., object], *arguments: object) -> bool:
 
 def _value_of(entry: Entry, row: Field | None, resolve: Resolver | None) -> Any:
     raw = "true" if entry.value is None else entry.value
-    scheme, colon, _ = raw.partition(":")
-    if colon and scheme in REFERENCES:
+    if is_reference(raw):
         if resolve is None:
             return raw
         raw = resolve(raw)

@@ -72,8 +72,8 @@ class Settings:
     verbose: bool = _option("verbose", "boolean", "false", "detached: tell the pusher that the push was recorded")
     state_dir: str | None = _option("stateDir", "path", "", "where spool and outbox are")
     broker_path: tuple[str, ...] = _option("brokerPath", "paths", "", "directories of broker files, separated by `:`")
-    workers: int = _option("workers", "count", "8", "deliveries at the same time")
-    per_host: int = _option("perHost", "count", "4", "deliveries at the same time to one host")
+    workers: int = _option("workers", "count", "8", "deliveries at the same time; of git's system or user configuration")
+    per_host: int = _option("perHost", "count", "4", "deliveries at the same time to one host; likewise")
     owner: str | None = _option("owner", "string", "", "the repository's owner; else the folder it is in")
     name: str | None = _option("name", "string", "", "the repository's display name; else the slug")
     slug: str | None = _option("slug", "string", "", "the repository's name in addresses; else its folder's name")
@@ -100,7 +100,7 @@ class Settings:
     refs: tuple[str, ...] = _option("refs", "list", "refs/heads/ refs/tags/", "git: which refs count, by their beginning")
     sources: tuple[str, ...] = _option("sources", "list", "serve push", "hg: which sources of a changegroup count")
     retry_s: tuple[float, ...] = _option("retry", "durations", RETRY_DEFAULT, "waits between the attempts of a delivery")
-    keep_days: int = _option("keepDays", "integer", "30", "how long deliveries stay in the record")
+    keep_days: int = _option("keepDays", "integer", "30", "how many days deliveries stay in the record; likewise")
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +212,8 @@ def _values_of(table: type, held: Mapping[str, Entry]) -> tuple[dict[str, Any], 
         try:
             values[row.name] = convert(raw, option.type, option.choices)
         except ValueError as error:
-            problems.append(ConfigError(f"{raw!r} is not right", setting=entry.setting, origin=entry.origin, remedy=str(error)))
+            shown = "the value" if option.type == "url" else repr(raw)  # it may hold a login
+            problems.append(ConfigError(f"{shown} is not right", setting=entry.setting, origin=entry.origin, remedy=str(error)))
     return values, problems
 
 

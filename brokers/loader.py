@@ -18,6 +18,7 @@ from importlib import metadata, resources
 from pathlib import Path
 from types import ModuleType
 
+from brokers import registry
 from brokers.base import BaseBroker
 from brokers.errors import BrokerError, BrokerLoadError, UnknownBrokerError
 
@@ -109,7 +110,10 @@ def _builtin_names() -> list[str]:
 def _builtin(name: str) -> BrokerClass | None:
     if name not in _builtin_names():
         return None
-    return _classes_of(importlib.import_module(f"{_SERVICES}.{name}")).get(name)
+    try:
+        return _classes_of(importlib.import_module(f"{_SERVICES}.{name}")).get(name)
+    except ImportError as error:
+        raise BrokerLoadError(f"the built-in broker {name}", f"{error}") from error
 
 
 def _entry_point(name: str) -> BrokerClass | None:
@@ -155,12 +159,15 @@ def _current(path: str) -> _File:
     try:
         with Path(path).open("rb") as opened:
             status = os.fstat(opened.fileno())
-            stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
+            # ctime, since it changes with the mode too; a file may be made safe, or unsafe, without being written.
+            stamp = (status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
             if held is not None and held.stamp == stamp:
                 return held
             _refuse_writable(path, status)
             classes = _execute(path, opened.read())
         _files[path] = _File(stamp, classes)
+        if held is not None:
+            _forget(held, classes)
     except BrokerLoadError as error:
         _files[path] = _File(stamp, held.classes if held else {}, error)
     except OSError as error:
@@ -183,6 +190,14 @@ def _execute(path: str, source: bytes) -> dict[str, BrokerClass]:
     if not classes:
         raise BrokerLoadError(path, "has no subclass of BaseBroker")
     return classes
+
+
+def _forget(held: _File, classes: dict[str, BrokerClass]) -> None:
+    """Let go of what a file's earlier version left behind; attempts that run keep their class."""
+    for name, broker in held.classes.items():
+        sys.modules.pop(broker.__module__, None)
+        if classes.get(name) is not broker and (name not in classes or classes[name].version != broker.version):
+            registry.forget(name, broker.version)
 
 
 def _classes_of(module: ModuleType) -> dict[str, BrokerClass]:

@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from urllib.parse import unquote
 
 REFERENCES = ("file", "env", "credential")
 
 Resolver = Callable[[str], str]
 """From what a file says to the value meant; raises ValueError whose text is the way out."""
+
+
+SECRET_WORDS = ("pass", "secret", "token", "key")
+"""In a setting's name, where no field says what it is."""
+SHORTEST_MASKED = 4  # masking every "a" of a one-letter password would tell more than it hides
+
+_LOGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#\s:@]*:([^/?#\s@]+)@", re.IGNORECASE)
+
+
+def is_reference(raw: str | None) -> bool:
+    """Whether a value only says where the secret is."""
+    scheme, colon, _ = (raw or "").partition(":")
+    return bool(colon) and scheme in REFERENCES
+
+
+def login_of(value: str) -> list[str]:
+    """The password of `scheme://user:password@`, as written and as it is meant; [] if there is none."""
+    written = _LOGIN.findall(value)
+    return list(dict.fromkeys([*written, *map(unquote, written)]))
 
 
 def resolver(environ: Mapping[str, str]) -> Resolver:
@@ -18,9 +39,9 @@ def resolver(environ: Mapping[str, str]) -> Resolver:
     """
 
     def resolve(raw: str) -> str:
-        scheme, colon, rest = raw.partition(":")
-        if not colon or scheme not in REFERENCES:
+        if not is_reference(raw):
             return raw
+        scheme, _, rest = raw.partition(":")
         if scheme == "env":
             if rest not in environ:
                 raise ValueError(f"the variable {rest} is not set where the deliveries run")

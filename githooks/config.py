@@ -68,6 +68,7 @@ def load(path: str | None, environ: Mapping[str, str] | None = None) -> Configur
     """
     from brokers.config import Configuration, Entry
     from brokers.errors import ConfigError
+    from payload.text import repair
 
     if path is not None and not os.path.isdir(path):
         raise ConfigError("there is no such repository", origin=path)
@@ -76,7 +77,8 @@ def load(path: str | None, environ: Mapping[str, str] | None = None) -> Configur
     except (ConfigUnreadable, OSError) as error:
         raise ConfigError(str(error), remedy="see that `git config --list` works there") from error
     entries = []
-    for origin, key, value in found:
+    for origin, written, value in found:
+        key = repair(written)  # a service's name may hold any bytes
         section, _, rest = key.partition(".")
         service, dot, variable = rest.rpartition(".")
         if section == "oberon" and not dot:

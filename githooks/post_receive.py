@@ -17,17 +17,30 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-STDIN, STDERR = 0, 2
+STDIN, STDOUT, STDERR = 0, 1, 2
 _TRUE = ("true", "yes", "on", "1", None)
+
+_pusher = STDERR  # where `say` writes
 
 
 def main() -> int:
     """The console script. Always 0."""
     try:
+        _put_off_interruptions()
         run(os.environ)
     except BaseException as error:
         say(f"error: oberon: {type(error).__name__}: {error}; the push is stored, see `oberon doctor`")
     return 0
+
+
+def _put_off_interruptions() -> None:
+    """A Ctrl-C at the pusher's terminal reaches the hook of a local push too: the push is stored, and is to be recorded."""
+    try:
+        from _signal import SIG_IGN, SIGHUP, SIGINT, SIGTERM, signal  # `signal` itself costs 10 ms
+    except ImportError:
+        from signal import SIG_IGN, SIGHUP, SIGINT, SIGTERM, signal
+    for number in (SIGHUP, SIGINT, SIGTERM):
+        signal(number, SIG_IGN)
 
 
 def run(environ: Mapping[str, str]) -> None:
@@ -55,7 +68,7 @@ def run(environ: Mapping[str, str]) -> None:
 
     state_dir = choose(options.get("oberon.statedir"), environ, beside=path)
     if (options.get("oberon.mode") or "").strip().lower() == "inline":
-        deliver_inline(record, state_dir, environ)
+        _deliver_or_record(record, state_dir, environ)
         return
     try:
         hand_over(record, state_dir, environ)
@@ -110,8 +123,21 @@ def hand_over(record: dict[str, Any], state_dir: str, environ: Mapping[str, str]
         say(f"warning: oberon: the push is recorded, but no worker could be started: {error.strerror}; run `oberon run`")
 
 
+def _deliver_or_record(record: dict[str, Any], state_dir: str, environ: Mapping[str, str]) -> None:
+    """Inline; whatever stops it, the push goes to the spool whole (what was delivered may then be delivered twice)."""
+    try:
+        deliver_inline(record, state_dir, environ)
+    except BaseException:
+        hand_over(record, state_dir, environ)
+        raise
+
+
 def deliver_inline(record: dict[str, Any], state_dir: str, environ: Mapping[str, str]) -> None:
-    """Read the repository and call the brokers in this process, within `oberon.deadline`."""
+    """Read the repository and call the brokers in this process, within `oberon.deadline`. Does not return: the process ends.
+
+    For then nothing that a broker left behind - a thread pool that Python would join, a child that holds the pusher's
+    pipe - can make the pusher wait.
+    """
     from brokers.delivery import inline
     from githooks import config, reading
     from payload.push import Event
@@ -119,6 +145,7 @@ def deliver_inline(record: dict[str, Any], state_dir: str, environ: Mapping[str,
     configuration = config.load(record["path"], environ)
     for problem in configuration.problems:
         say(f"warning: oberon: {problem}")
+    _keep_pusher_to_ourselves()
     inline.deliver(
         Event.from_record(record),
         configuration,
@@ -128,6 +155,16 @@ def deliver_inline(record: dict[str, Any], state_dir: str, environ: Mapping[str,
         say=say,
         read_in_thread=True,
     )
+    os._exit(0)
+
+
+def _keep_pusher_to_ourselves() -> None:
+    """From now on only `say` reaches the pusher: a broker's child inherits /dev/null."""
+    global _pusher  # noqa: PLW0603 - the process has one pusher
+    _pusher = os.dup(STDERR)  # closed on exec
+    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    for number in (STDIN, STDOUT, STDERR):
+        os.dup2(null, number)
 
 
 def common_dir(git_dir: str) -> str:
@@ -168,7 +205,7 @@ def say(line: str) -> None:
     from payload.text import visible
 
     try:
-        os.write(STDERR, (visible(line) + "\n").encode("utf-8", "backslashreplace"))
+        os.write(_pusher, (visible(line) + "\n").encode("utf-8", "backslashreplace"))
     except OSError:
         pass  # the pusher has gone
 

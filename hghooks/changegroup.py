@@ -87,9 +87,7 @@ def _load() -> None:
 def _state_dir(configured: str, beside: str) -> str:
     from brokers.delivery import statedir
 
-    # A relative path is an error that `oberon doctor` reports; until it is mended the default holds, as everywhere.
-    configured = os.path.expanduser(configured.strip())
-    return statedir.choose(configured if configured.startswith("/") else None, os.environ, beside)
+    return statedir.choose(configured, os.environ, beside)
 
 
 def _record(state_dir: str, record: dict[str, Any]) -> None:

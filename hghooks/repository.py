@@ -17,7 +17,7 @@ def open_at(path: str) -> Any:
     Its `ui` has read the system's, the user's and the repository's hgrc, with hg's rules of trust. Extensions are loaded
     (a repository may need some to be read: lfs, narrow). Raises RepositoryGone or RepositoryUnreadable.
     """
-    from mercurial import error, extensions, hg
+    from mercurial import extensions, hg
     from mercurial import ui as uimod
 
     root = path.encode("utf-8", "surrogateescape")
@@ -28,7 +28,7 @@ def open_at(path: str) -> Any:
             ui.setconfig(b"ui", b"report_untrusted", b"no", b"oberon")  # `config.effective` reports it, with the remedy
             extensions.loadall(ui)
             opened = hg.repository(ui, root)
-        except (error.Error, error.RepoError, OSError) as reason:
+        except Exception as reason:  # an extension that the hgrc names may raise anything
             if not os.path.isdir(os.path.join(root, b".hg")):  # noqa: PTH112, PTH118 - pathlib takes no bytes
                 raise RepositoryGone(path, "there is no Mercurial repository here") from reason
             raise RepositoryUnreadable(path, f"cannot be opened: {told(reason)}") from reason

@@ -112,6 +112,10 @@ class Event:
             raise MalformedEventError(f"event id {event.id!r} is not 32 hex digits")
         if event.scm not in ("git", "hg"):
             raise MalformedEventError(f"scm {event.scm!r} is neither git nor hg")
+        try:
+            event.path.encode("utf-8", "surrogateescape")
+        except UnicodeEncodeError as error:
+            raise MalformedEventError(f"repository path {event.path!r} cannot be one") from error
         if not event.path.startswith("/"):
             raise MalformedEventError(f"repository path {event.path!r} is not absolute")
         if not math.isfinite(event.time):

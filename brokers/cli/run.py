@@ -17,9 +17,9 @@ from types import FrameType
 from brokers.cli import arguments as common
 from brokers.cli import output, state
 from brokers.cli.sources import by_scm
-from brokers.delivery import record, statedir
+from brokers.delivery import record, statedir, wake
 from brokers.delivery.outcome import State
-from brokers.delivery.scheduler import Limits
+from brokers.delivery.scheduler import Limits, PoolExhausted
 from brokers.delivery.wake import KEPT_VARIABLES
 from brokers.delivery.worker import Worker, WorkerRunning
 from brokers.secrets import resolver
@@ -74,6 +74,9 @@ def run(arguments: argparse.Namespace) -> int:
     with _logging_to(state_dir), _stopped_by_signals(worker):
         try:
             worker.run(drain=arguments.drain)
+        except PoolExhausted as error:
+            log.error("%s; beginning anew", error)  # noqa: TRY400 - the traceback tells nothing
+            _begin_anew(state_dir, arguments)
         except WorkerRunning:
             if not arguments.leave_when_idle:
                 raise
@@ -85,6 +88,14 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.drain:
         output.say(_summary(state_dir, started))
     return 0
+
+
+def _begin_anew(state_dir: str, arguments: argparse.Namespace) -> None:
+    """Become a new process of the same number, so that a service manager sees no change; the stuck threads are gone with the old."""
+    options = ["--threads", str(arguments.threads)] if arguments.threads else []
+    options += ["--leave-when-idle"] if arguments.leave_when_idle else []
+    options += ["--drain"] if arguments.drain else []
+    os.execv(wake.python(), wake.command(state_dir, *options))
 
 
 def _summary(state_dir: str, started: float) -> str:

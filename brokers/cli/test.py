@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import os
-import threading
 from typing import Any
 
 from brokers.cli import arguments as common
@@ -19,7 +18,7 @@ from brokers.delivery import record
 from brokers.delivery.attempt import attempt
 from brokers.delivery.filters import concerns
 from brokers.delivery.outcome import TIMED_OUT, Outcome, Verdict
-from brokers.delivery.pool import Pool
+from brokers.delivery.pool import within
 from brokers.errors import ConfigError
 from brokers.secrets import resolver
 from payload import samples
@@ -92,16 +91,10 @@ def _payload(arguments: argparse.Namespace, repository: Repository, configuratio
 
 def _tried(service: ServiceSettings, configuration: Configuration, composed: dict[str, Any], *, dry_run: bool) -> Outcome:
     """One attempt, in a thread that is left behind if the broker hangs."""
-    ended = threading.Event()
-    pool = Pool(1, ended.set)
-    pool.submit(
-        None,
-        lambda: attempt(service, configuration, composed, resolver(os.environ), dry_run=dry_run),
+    job = within(
+        lambda _: attempt(service, configuration, composed, resolver(os.environ), dry_run=dry_run),
         service.timeout_s + GRACE_S,
     )
-    ended.wait(service.timeout_s + GRACE_S)
-    [job] = pool.collect()
-    pool.close()
     if job.abandoned:
         return Outcome(Verdict.RETRY, TIMED_OUT, duration_s=job.elapsed_s)
     if job.error is not None:

@@ -7,6 +7,7 @@ that is kept.
 
 from __future__ import annotations
 
+import math
 import time
 import traceback
 from collections.abc import Iterable, Mapping
@@ -26,7 +27,6 @@ from payload.build import Service, address
 MASK = "****"
 MAX_REASON_CHARS = 500
 MAX_TRACE_CHARS = 8 * 1024
-_SHORTEST_MASKED = 4  # masking every "a" of a one-letter password would tell more than it hides
 
 
 def attempt(
@@ -53,13 +53,13 @@ def attempt(
             outcome = _call(service, configuration, composed, resolve, call, secrets)
         except BaseException as error:
             outcome = _outcome_of(error, call)
+        if said:
+            outcome.details["printed"] = "".join(said)[: printed.MAX_CHARS]
     details: dict[str, Any] = {"exchanges": [asdict(exchange) for exchange in call.exchanges], **outcome.details}
-    if said:
-        details["printed"] = "".join(said)[: printed.MAX_CHARS]
     return Outcome(
         outcome.verdict,
-        mask(_one_line(outcome.reason), secrets),
-        mask(_one_line(outcome.note), secrets),
+        _one_line(mask(outcome.reason, secrets)),
+        _one_line(mask(outcome.note, secrets)),
         outcome.after_s,
         outcome.slow_down,
         time.monotonic() - started,
@@ -81,10 +81,7 @@ def _call(
         raise service.problems[0]
     broker = loader.broker_class(service.broker, configuration.settings.broker_path)
     values, problems = broker.settings_of(service, resolve)
-    hidden = {row.key for row in broker.fields if row.secret}
-    secrets += [
-        value for key, value in values.items() if key in hidden and isinstance(value, str) and len(value) >= _SHORTEST_MASKED
-    ]
+    secrets += broker.secrets_of(service, values)
     if problems:
         raise problems[0]
     payload = address(composed, Service(broker.name, values))
@@ -100,20 +97,32 @@ def _outcome_of(error: BaseException, call: Call) -> Outcome:
         case PermanentFailure():
             return Outcome(Verdict.DEAD, str(error))
         case RetryLater():
-            return Outcome(Verdict.RETRY, str(error), after_s=error.after_s)
+            return Outcome(Verdict.RETRY, str(error), after_s=_seconds(error.after_s))
         case DeliveryFailed():
-            return Outcome(Verdict.RETRY, str(error), after_s=error.after_s, slow_down=error.slow_down)
+            return Outcome(Verdict.RETRY, str(error), after_s=_seconds(error.after_s), slow_down=error.slow_down)
         case BrokerLoadError():
             return Outcome(Verdict.RETRY, str(error))
     trace = "".join(traceback.format_exception(error))[-MAX_TRACE_CHARS:]
+    told = _text_of(error)
     if isinstance(error, TimeoutError) and call.remaining_s() == 0:
         return Outcome(Verdict.RETRY, TIMED_OUT, slow_down=True, details={"traceback": trace})
-    told = str(error)
     return Outcome(
         Verdict.RETRY,
         f"{type(error).__name__}: {told}" if told else type(error).__name__,
         details={"traceback": trace},
     )
+
+
+def _text_of(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:
+        return "it cannot be told"  # an exception of the broker's own, whose __str__ raises
+
+
+def _seconds(asked: object) -> float | None:
+    """What a broker gave as `after_s`, if it is a number of seconds."""
+    return float(asked) if isinstance(asked, (int, float)) and math.isfinite(asked) else None
 
 
 def _one_line(reason: str) -> str:

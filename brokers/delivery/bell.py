@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import selectors
 import socket
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -19,7 +20,8 @@ class Bell:
         self._path = Path(state_dir) / wake.SOCKET
         self._path.unlink(missing_ok=True)  # a killed worker's
         self._hooks = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._hooks.bind(wake.address(state_dir, self._directory))
+        with suppress(OSError):  # a file system without sockets: the scan finds what hooks leave
+            self._hooks.bind(wake.address(state_dir, self._directory))
         self._inside, self._outside = socket.socketpair()
         self._selector = selectors.DefaultSelector()
         for channel in (self._hooks, self._inside, self._outside):

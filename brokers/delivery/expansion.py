@@ -47,7 +47,7 @@ def needs_of(configuration: Configuration) -> frozenset[str]:
     for service in configuration.services:
         if service.enabled and not service.problems:
             try:
-                needs |= loader.broker_class(service.broker, configuration.settings.broker_path).needs
+                needs.update(loader.broker_class(service.broker, configuration.settings.broker_path).needs)
             except BrokerError:
                 continue  # the attempt will meet it again and record it
     return frozenset(needs)

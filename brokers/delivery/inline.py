@@ -7,11 +7,12 @@ user), deliveries are made all the same; what of them fails goes to the spool, a
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from brokers.config import Configuration, ServiceSettings, Settings
 from brokers.delivery import schedule, spool, statedir, wake
@@ -21,14 +22,17 @@ from brokers.delivery.expansion import Expansion, expand, needs_of
 from brokers.delivery.filters import concerns
 from brokers.delivery.outbox import Outbox, OutboxError
 from brokers.delivery.outcome import TIMED_OUT, Outcome, Verdict
-from brokers.delivery.pool import Pool
+from brokers.delivery.pool import Job, Pool, within
 from brokers.errors import BrokerError
 from brokers.secrets import resolver
 from payload.push import Event, Push
 from payload.text import visible
 
 LEASE_BEYOND_DEADLINE_S = 60.0
+BUSY_TIMEOUT_S = 1.0  # at most, of another process's transaction; the pusher waits for it
 NOT_READ = "the repository could not be read in time"
+
+T = TypeVar("T")
 
 Read = Callable[[Event, Settings, frozenset[str]], Push]
 Say = Callable[[str], None]
@@ -47,7 +51,7 @@ def deliver(
     """Deliver `event` to every service within `oberon.deadline`; one line for each goes to `say`. Never raises Exception.
 
     `read` runs in the calling thread - Mercurial's objects belong to it - unless `read_in_thread`, which also keeps the
-    deadline when the reading takes longer.
+    deadline when the reading takes longer. Whatever runs a broker's code is in threads of its own.
     """
     delivery = _Inline(event, configuration, state_dir, environ, say, time.monotonic() + configuration.settings.deadline_s)
     try:
@@ -79,12 +83,9 @@ class _Inline:
                 self.say(f"warning: oberon: {visible(reason)}; it will be tried again")
                 self._give_back(claim, reason)
                 return
-            claims: Sequence[DeliveryClaim] | None = None
-            if claim is not None and self.outbox is not None:
-                claims = self.outbox.expand(claim, expansion.composed, expansion.deliveries, lease_s=self._lease_s())
-            self._deliver_all(expansion, {claim.service: claim for claim in claims or ()})
-        if self.left_over:
-            self._start_worker()
+            self._deliver_all(expansion, self._claims(claim, expansion))
+            if self.left_over or self._anything_waits():
+                self._start_worker()
 
     def keep_for_later(self, only: Sequence[str] | None) -> None:
         """Put the event into the spool for `only` these services (None: all); the last resort is to tell the pusher."""
@@ -104,7 +105,7 @@ class _Inline:
     def _outbox_if_any(self) -> Iterator[Outbox | None]:
         try:
             statedir.prepare(self.state_dir)
-            outbox = Outbox.open(self.state_dir, time.time)
+            outbox = Outbox.open(self.state_dir, time.time, busy_timeout_s=min(BUSY_TIMEOUT_S, self._remaining_s() / 4))
         except (OSError, OutboxError) as error:
             self._no_record(error)
             yield None
@@ -130,18 +131,48 @@ class _Inline:
         self.say(f"warning: oberon: no record of this push: {self.state_dir}: {visible(str(reason))}; see `oberon doctor`")
 
     def _expand(self, read: Read, claim: EventClaim | None, *, in_thread: bool) -> Expansion:
-        def work() -> Expansion:
-            push = read(self.event, self.configuration.settings, needs_of(self.configuration))
-            return expand(push, self.configuration, claim.sequence if claim else None)
+        settings = self.configuration.settings
+        sequence = claim.sequence if claim else None
+        needs = _within(lambda _: needs_of(self.configuration), self._remaining_s())
 
-        return _within(work, self._remaining_s()) if in_thread else work()
+        def read_it(_job: Job | None = None) -> Push:
+            return read(self.event, settings, needs)
 
-    def _deliver_all(self, expansion: Expansion, claims: Mapping[str, DeliveryClaim]) -> None:
+        push = _within(read_it, self._remaining_s()) if in_thread else read_it()
+        return _within(lambda _: expand(push, self.configuration, sequence), self._remaining_s())
+
+    def _claims(self, claim: EventClaim | None, expansion: Expansion) -> dict[str, DeliveryClaim] | None:
+        """Enter the deliveries; service -> the claim on it. None, and no outbox from then on, where that cannot be done."""
+        if claim is None or self.outbox is None:
+            return None
+        try:
+            claims = self.outbox.expand(claim, expansion.composed, expansion.deliveries, lease_s=self._lease_s())
+        except OutboxError as error:
+            self._no_record(error)
+            self.outbox = None
+            return None
+        return {one.service: one for one in claims or ()}
+
+    def _anything_waits(self) -> bool:
+        """Also what an earlier hook left when it was killed: nobody else may be there to see to it."""
+        try:
+            return self.outbox is not None and self.outbox.next_due_at() is not None
+        except OutboxError:
+            return True
+
+    def _deliver_all(self, expansion: Expansion, claims: Mapping[str, DeliveryClaim] | None) -> None:
         resolve = resolver(self.environ)
-        pool = Pool(self.configuration.settings.workers, (rung := _Rung()).ring)
-        due = [new.service for new in expansion.deliveries if not new.skipped]
-        waiting = list(due)
+        rung = threading.Event()
+        pool = Pool(self.configuration.settings.workers, rung.set)
+        waiting = []
         failed = []
+        for new in expansion.deliveries:
+            if not new.skipped and claims is not None and new.service not in claims:
+                self.left_over = True
+                self.say(f"oberon: {visible(new.service)}: waits for an earlier push")
+            elif not new.skipped:
+                waiting.append(new.service)
+        claims = claims or {}
         try:
             while waiting or pool.running:
                 while waiting and pool.free and self._remaining_s() > 0:
@@ -151,11 +182,13 @@ class _Inline:
                     pool.submit(service, self._attempt(service, expansion.composed, resolve, timeout_s), timeout_s)
                 if not pool.running:
                     break
-                rung.wait(min(pool.next_deadline() or self.deadline, self.deadline) - time.monotonic())
-                for job in pool.collect():
-                    outcome = Outcome(Verdict.RETRY, TIMED_OUT, slow_down=True) if job.abandoned else job.result
-                    if not self._finish(job.key, outcome, claims.get(job.key.service)):
-                        failed.append(job.key.service)
+                rung.wait(max(0.0, min(pool.next_deadline() or self.deadline, self.deadline) - time.monotonic()))
+                rung.clear()
+                failed += [
+                    job.key.service
+                    for job in pool.collect()
+                    if not self._finish(job.key, _outcome_of(job), claims.get(job.key.service))
+                ]
         finally:
             pool.close()
         for name in waiting:
@@ -168,9 +201,9 @@ class _Inline:
 
     def _attempt(
         self, service: ServiceSettings, composed: Mapping[str, Any], resolve: Callable[[str], str], timeout_s: float
-    ) -> Callable[[], Outcome]:
+    ) -> Callable[[Job], Outcome]:
         narrowed, _ = concerns(service, composed)
-        return lambda: attempt(service, self.configuration, narrowed or composed, resolve, timeout_s=timeout_s)
+        return lambda _: attempt(service, self.configuration, narrowed or composed, resolve, timeout_s=timeout_s)
 
     def _finish(self, service: ServiceSettings, outcome: Outcome, claim: DeliveryClaim | None) -> bool:
         """Record one delivery and tell the pusher; whether nothing is left to do for it."""
@@ -214,36 +247,21 @@ class _Inline:
         return self._remaining_s() + LEASE_BEYOND_DEADLINE_S
 
 
-class _Rung:
-    """Set by pool threads, waited for by the hook's."""
-
-    def __init__(self) -> None:
-        import threading
-
-        self._event = threading.Event()
-
-    def ring(self) -> None:
-        self._event.set()
-
-    def wait(self, timeout_s: float) -> None:
-        self._event.wait(max(0.0, timeout_s))
-        self._event.clear()
+def _outcome_of(job: Job) -> Outcome:
+    if job.abandoned:
+        return Outcome(Verdict.RETRY, TIMED_OUT, slow_down=True)
+    if job.error is not None:
+        return Outcome(Verdict.RETRY, f"fault in Oberon: {type(job.error).__name__}")
+    outcome: Outcome = job.result
+    return outcome
 
 
-def _within(work: Callable[[], Expansion], timeout_s: float) -> Expansion:
-    """The result of `work`, done in a thread of its own, or TimeoutError after `timeout_s`."""
-    rung = _Rung()
-    pool = Pool(1, rung.ring)
-    pool.submit(None, work, timeout_s)
-    try:
-        while True:
-            rung.wait((pool.next_deadline() or 0.0) - time.monotonic())
-            for job in pool.collect():
-                if job.abandoned:
-                    raise BrokerError(NOT_READ)
-                if job.error is not None:
-                    raise job.error
-                expansion: Expansion = job.result
-                return expansion
-    finally:
-        pool.close()
+def _within(work: Callable[[Job], T], timeout_s: float) -> T:
+    """The result of `work`, done in a thread of its own. Raises what it raises, or BrokerError after `timeout_s`."""
+    job = within(work, timeout_s)
+    if job.abandoned:
+        raise BrokerError(NOT_READ)
+    if job.error is not None:
+        raise job.error
+    result: T = job.result
+    return result

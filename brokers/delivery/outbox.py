@@ -15,7 +15,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -25,10 +25,11 @@ from brokers.delivery.claims import Claim, DeliveryClaim, EventClaim, NewDeliver
 from brokers.delivery.migrations import NewerSchemaError, migrate
 from brokers.delivery.outcome import Outcome, State, Verdict
 from brokers.errors import PlacedError
+from payload import text
 from payload.push import Event
 
 FILE = "outbox.sqlite3"
-BUSY_TIMEOUT_MS = 30_000
+BUSY_TIMEOUT_S = 30.0
 MAX_LATER = 10_000  # pushes of a day and more; those beyond tell nothing that matters to the reading
 
 _STATE_AFTER = {
@@ -52,13 +53,16 @@ class Outbox:
         self.path = path
 
     @classmethod
-    def open(cls, state_dir: str, clock: Callable[[], float]) -> Self:
-        """The outbox of a state directory, made if there is none. `clock` gives Unix seconds. Raises OutboxError."""
+    def open(cls, state_dir: str, clock: Callable[[], float], *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> Self:
+        """The outbox of a state directory, made if there is none. Raises OutboxError.
+
+        `clock` gives Unix seconds; another process's transaction is waited for `busy_timeout_s` at most, each time.
+        """
         path = os.fspath(Path(state_dir) / FILE)
         try:
             # Made beforehand so that it is private from its first byte: SQLite gives -wal and -shm the same mode.
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-            connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_MS / 1000, isolation_level=None, check_same_thread=False)
+            connection = sqlite3.connect(path, timeout=busy_timeout_s, isolation_level=None, check_same_thread=False)
         except (OSError, sqlite3.Error) as error:
             raise OutboxError(path, str(error)) from error
         try:
@@ -138,19 +142,25 @@ class Outbox:
     ) -> list[DeliveryClaim] | None:
         """The event was read: keep its payload and enter its deliveries. None if the lease was lost meanwhile.
 
-        With `lease_s` the deliveries that are not skipped are claimed at once and returned, else the list is empty.
+        With `lease_s` those that are neither skipped nor, being `ordered`, behind an unfinished one are claimed at once and
+        returned; else the list is empty.
         """
         now = self._clock()
         claimed = []
+        repository = _path_text(claim.event.path)
         with self._write() as run:
             if run("read_event", id=claim.event.id, lease=claim.lease, payload=json.dumps(composed)).rowcount == 0:
                 return None
             for new in deliveries:
-                lease = None if lease_s is None or new.skipped else _token()
+                waits = (
+                    new.ordered
+                    and run("has_earlier", repository=repository, service=new.service, sequence=claim.sequence).fetchone()
+                )
+                lease = None if lease_s is None or new.skipped or waits else _token()
                 added = run(
                     "add_delivery",
                     event=claim.event.id,
-                    repository=_path_text(claim.event.path),
+                    repository=repository,
                     sequence=claim.sequence,
                     service=new.service,
                     broker=new.broker,
@@ -290,7 +300,7 @@ class Outbox:
         """The rows of a SELECT in `queries.sql`."""
         with self._lock:
             try:
-                return self._connection.execute(_statements()[name], parameters).fetchall()
+                return self._connection.execute(_statements()[name], _bindable(parameters)).fetchall()
             except sqlite3.Error as error:
                 raise OutboxError(self.path, str(error)) from error
 
@@ -300,20 +310,26 @@ class Outbox:
         with self._lock:
             try:
                 self._connection.execute("BEGIN IMMEDIATE")
-                yield lambda name, **parameters: self._connection.execute(_statements()[name], parameters)
+                yield lambda name, **parameters: self._connection.execute(_statements()[name], _bindable(parameters))
                 self._connection.execute("COMMIT")
             except sqlite3.Error as error:
                 raise OutboxError(self.path, str(error)) from error
             finally:
                 # A full disk (SQLITE_FULL) has rolled back by itself already.
                 if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
+                    with suppress(sqlite3.Error):  # the first error is the one to be told
+                        self._connection.execute("ROLLBACK")
 
 
 @cache
 def _statements() -> Mapping[str, str]:
     parts = resources.files(__package__).joinpath("queries.sql").read_text("utf-8").split("-- name: ")[1:]
     return {name.strip(): statement for name, _, statement in (part.partition("\n") for part in parts)}
+
+
+def _bindable(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """SQLite takes no lone surrogates, and names and reasons come from everywhere."""
+    return {name: text.repair(value) if isinstance(value, str) else value for name, value in parameters.items()}
 
 
 def _token() -> str:

@@ -4,7 +4,7 @@ Not `ThreadPoolExecutor`, which joins its threads when the process ends, so that
 long as it likes. These are daemon threads; a job that outlives its deadline is given up, its thread left behind and replaced.
 Only so many may be left behind: beyond, slots are lost until one of them comes to its end.
 
-One thread - the pool's owner - calls `submit`, `collect` and `next_deadline`.
+One thread - the pool's owner - calls all but `allow`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,10 +26,12 @@ class Job:
 
     key: Any
     """The owner's own."""
-    work: Callable[[], Any]
+    work: Callable[[Job], Any]
     deadline: float
     """On time.monotonic()'s clock."""
     submitted: float = field(default_factory=time.monotonic)
+    told: Any = None
+    """What the work let its owner know before it ended."""
     result: Any = None
     error: BaseException | None = None
     finished: bool = False
@@ -67,14 +70,28 @@ class Pool:
         """Jobs submitted and not yet collected."""
         return list(self._running.values())
 
-    def submit(self, key: Any, work: Callable[[], Any], timeout_s: float) -> Job:
-        """Run `work` in a thread of the pool; its result, or that it took longer than `timeout_s`, comes from `collect`."""
+    def submit(self, key: Any, work: Callable[[Job], Any], timeout_s: float) -> Job:
+        """Run `work` in a thread of the pool; its result, or that it took longer than `timeout_s`, comes from `collect`.
+
+        `work` is given its job. Raises RuntimeError if the machine gives no thread; then nothing was submitted.
+        """
         job = Job(key, work, time.monotonic() + timeout_s)
+        if self._threads < min(self._size, len(self._running) + 1):
+            self._start_thread()
         self._running[id(job)] = job
         self._jobs.put(job)
-        if self._threads < min(self._size, len(self._running)):
-            self._start_thread()
         return job
+
+    def allow(self, job: Job, timeout_s: float) -> None:
+        """From within the job: it turned out how long it may take, `timeout_s` from now. Too late if it was given up."""
+        with self._lock:
+            job.deadline = time.monotonic() + timeout_s
+        self._on_done()  # the owner's next deadline has changed
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether so many jobs never ended that no thread is left, and none will be."""
+        return not self._running and self.free == 0
 
     def collect(self) -> list[Job]:
         """The jobs that have ended or run out of time since the last call."""
@@ -100,7 +117,8 @@ class Pool:
             self._threads -= 1
             ended.append(job)
             if self._threads < min(self._size, len(self._running)):
-                self._start_thread()
+                with suppress(RuntimeError):  # the machine gives no thread now; `submit` tries again
+                    self._start_thread()
         return ended
 
     def next_deadline(self) -> float | None:
@@ -114,14 +132,14 @@ class Pool:
         self._threads = 0
 
     def _start_thread(self) -> None:
-        self._threads += 1
         threading.Thread(target=self._loop, name="oberon-pool", daemon=True).start()
+        self._threads += 1
 
     def _loop(self) -> None:
         while (job := self._jobs.get()) is not None:
             if not job.abandoned:
                 try:
-                    job.result = job.work()
+                    job.result = job.work(job)
                 except BaseException as error:
                     job.error = error
             with self._lock:
@@ -131,3 +149,17 @@ class Pool:
             self._on_done()
             if replaced:
                 return
+
+
+def within(work: Callable[[Job], Any], timeout_s: float) -> Job:
+    """One job in a thread of its own, waited for: ended, or given up after `timeout_s`."""
+    rung = threading.Event()
+    pool = Pool(1, rung.set)
+    job = pool.submit(None, work, timeout_s)
+    try:
+        while not pool.collect():
+            rung.wait(max(0.0, job.deadline - time.monotonic()))
+            rung.clear()
+    finally:
+        pool.close()
+    return job

@@ -33,6 +33,14 @@ WHERE id = :id AND lease = :lease AND state = 'leased';
 UPDATE event SET state = :state, reason = :reason, next_at = coalesce(:next_at, next_at), lease = NULL, lease_until = NULL
 WHERE id = :id AND lease = :lease AND state = 'leased';
 
+-- name: has_earlier
+-- Whether an ordered delivery has a push before it that is unread or unfinished; claim_delivery asks the same.
+SELECT 1 FROM delivery
+WHERE repository = :repository AND service = :service AND sequence < :sequence AND state IN ('waiting', 'leased')
+UNION ALL
+SELECT 1 FROM event WHERE repository = :repository AND sequence < :sequence AND state IN ('waiting', 'leased')
+LIMIT 1;
+
 -- name: add_delivery
 INSERT OR IGNORE INTO delivery
     (event, repository, sequence, service, broker, endpoint, ordered, state, attempts, next_at, lease, lease_until, reason, created_at, finished_at)

@@ -1,15 +1,18 @@
 """The worker's loop: what the hooks left is taken in, what is due is given to the pool, how it ended is written down.
 
-All writing to the outbox happens here, in one thread; the pool's threads read repositories and call brokers.
+All writing to the outbox happens here, in one thread. What may take long - a repository's configuration, its commits, a
+broker - is done in the pool's threads. Trouble of the machine (a full disk, a locked database, no more descriptors) is waited
+out, and what cannot be written down yet is kept until it can.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from brokers.delivery import schedule, spool
 from brokers.delivery.attempt import attempt
@@ -17,7 +20,7 @@ from brokers.delivery.bell import Bell
 from brokers.delivery.claims import Claim, DeliveryClaim, EventClaim
 from brokers.delivery.expansion import Expansion, expand, needs_of
 from brokers.delivery.filters import concerns
-from brokers.delivery.outbox import Outbox
+from brokers.delivery.outbox import Outbox, OutboxError
 from brokers.delivery.outcome import TIMED_OUT, Outcome, Verdict
 from brokers.delivery.pool import Job, Pool
 from brokers.errors import BrokerError
@@ -31,11 +34,20 @@ log = logging.getLogger("oberon.worker")
 
 SCAN_S = 5.0
 LEASE_S = 60.0
+CONFIGURE_TIMEOUT_S = 30.0  # to read a repository's configuration
 READ_TIMEOUT_S = 600.0  # of one repository; a push of 100,000 commits takes a fraction of it
 GRACE_S = 0.2  # between the transport's own deadline and giving up the thread
 EVENT_RETRY_S = (5.0, 30.0, 120.0, 600.0, 1800.0, 7200.0, 18_000.0, 36_000.0, 36_000.0)
 STOP_S = 10.0  # how long a stopping worker lets attempts come to their end
 PRUNE_EVERY_S = 3600.0
+CLOCK_JUMP_S = 5.0
+
+
+class PoolExhausted(BrokerError):
+    """So many brokers never ended that the worker has no thread left: it has to begin anew, as a new process."""
+
+    def __str__(self) -> str:
+        return "no thread is left: too many brokers did not end"
 
 
 @dataclass(slots=True)
@@ -49,6 +61,14 @@ class Limits:
     """Leave after so many seconds with nothing waiting; None: stay."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Patience:
+    """How long a delivery is tried, as configured when its attempt began."""
+
+    retry_s: Sequence[float] = EVENT_RETRY_S
+    max_age_s: float | None = None
+
+
 class Scheduler:
     """Runs while the outbox is open; `run` returns when the worker may leave."""
 
@@ -58,28 +78,51 @@ class Scheduler:
         self._bell = bell
         self._pool = Pool(worker.limits.workers, bell.ring)
         self._renew_at = 0.0
-        self._scan_at = 0.0
         self._prune_at = 0.0
         self._busy_at = time.monotonic()
+        self._clock_ahead_s = worker.clock() - time.monotonic()
         self._left: set[str] = set()
         """Files of the spool that could not be taken in."""
+        self._ended: list[Job] = []
+        """Jobs whose ends are still to be written down."""
 
     def run(self, *, drain: bool) -> None:
-        """Until the worker is stopped, or may leave: idle long enough, or (`drain`) with nothing due now."""
+        """Until the worker is stopped, or may leave: idle long enough, or (`drain`) with nothing due now.
+
+        Raises PoolExhausted; with `drain` also OSError, OutboxError and RuntimeError, which otherwise are waited out.
+        """
         try:
             while not self._worker.stopping:
-                self._housekeep()
-                self._ingest()
-                self._collect()
-                self._dispatch()
-                if self._pool.running:
-                    self._busy_at = time.monotonic()
-                elif self._may_leave(drain=drain):
-                    return
-                self._bell.wait(self._wait_s())
+                try:
+                    if self._turn(drain=drain):
+                        return
+                    wait_s = self._wait_s()
+                except (OSError, OutboxError, RuntimeError) as error:
+                    if drain:
+                        raise
+                    log.warning("%s: %s; trying again in %d s", type(error).__name__, visible(str(error)), SCAN_S)
+                    wait_s = SCAN_S
+                self._bell.wait(wait_s)
             self._wind_up()
         finally:
             self._pool.close()
+
+    def has_new(self) -> bool:
+        """Whether anything is in the spool that was not there, or could be read, when it was last looked through."""
+        return not self._left.issuperset(spool.waiting(self._worker.state_dir))
+
+    def _turn(self, *, drain: bool) -> bool:
+        """Once round; whether the worker may leave."""
+        self._housekeep()
+        self._ingest()
+        self._collect()
+        if self._pool.is_exhausted:
+            raise PoolExhausted
+        self._dispatch()
+        if self._pool.running:
+            self._busy_at = time.monotonic()
+            return False
+        return self._may_leave(drain=drain)
 
     # ------------------------------------------------------------------------------------------------------ spool to outbox
 
@@ -97,10 +140,6 @@ class Scheduler:
                 left.add(path)
         self._left = left
 
-    def has_new(self) -> bool:
-        """Whether anything is in the spool that was not there, or could be read, when it was last looked through."""
-        return not self._left.issuperset(spool.waiting(self._worker.state_dir))
-
     def _take_in(self, path: str) -> None:
         """One file of the spool into the outbox; what is no event, aside."""
         try:
@@ -117,35 +156,30 @@ class Scheduler:
     # ------------------------------------------------------------------------------------------------------ outbox to pool
 
     def _dispatch(self) -> None:
-        while self._pool.free:
+        # Half of the threads at most read: repositories that hang must not keep deliveries from their turn.
+        most_reading = max(1, self._worker.limits.workers // 2)
+        while self._pool.free and sum(isinstance(job.key, EventClaim) for job in self._pool.running) < most_reading:
             event = self._outbox.claim_event(LEASE_S)
             if event is None:
                 break
-            self._pool.submit(event, lambda claim=event: self._read(claim), READ_TIMEOUT_S)  # type: ignore[misc]  # mypy#12557: a lambda's default has no type
+            if event.attempts > len(EVENT_RETRY_S) + 1:
+                self._fail_event(event, "given up: the worker ended each time it was read", None)
+            else:
+                self._submit(event, partial(self._read, event), READ_TIMEOUT_S)
         while self._pool.free:
             delivery = self._outbox.claim_delivery(LEASE_S, self._worker.limits.per_host)
             if delivery is None:
                 break
-            self._start(delivery)
+            self._submit(delivery, partial(self._deliver, delivery), CONFIGURE_TIMEOUT_S)
 
-    def _start(self, claim: DeliveryClaim) -> None:
+    def _submit(self, claim: Claim, work: Callable[[Job], Any], timeout_s: float) -> None:
         try:
-            configuration = self._worker.configuration(claim.scm, claim.repository)
-        except BrokerError as error:
-            self._finish(claim, Outcome(Verdict.RETRY, str(error)))
-            return
-        service = configuration.service(claim.service)
-        if service is None:
-            self._finish(claim, Outcome(Verdict.DEAD, "the service is no longer configured"))
-            return
-        composed, skipped = concerns(service, claim.composed)
-        if composed is None:
-            self._finish(claim, Outcome(Verdict.SKIPPED, skipped))
-            return
-        resolve = self._worker.resolve
-        self._pool.submit(claim, lambda: attempt(service, configuration, composed, resolve), service.timeout_s + GRACE_S)
+            self._pool.submit(claim, work, timeout_s)
+        except RuntimeError:  # the machine gives no thread now
+            self._outbox.release(claim)
+            raise
 
-    def _read(self, claim: EventClaim) -> Expansion:
+    def _read(self, claim: EventClaim, _job: Job) -> Expansion:
         """In a pool thread."""
         source = self._worker.source(claim.event.scm)
         configuration = source.configuration(claim.event.path)
@@ -153,23 +187,36 @@ class Scheduler:
         push = source.read(claim.event, configuration.settings, needs_of(configuration), later)
         return expand(push, configuration, claim.sequence, claim.only)
 
+    def _deliver(self, claim: DeliveryClaim, job: Job) -> Outcome:
+        """In a pool thread."""
+        configuration = self._worker.configuration(claim.scm, claim.repository)
+        service = configuration.service(claim.service)
+        if service is None:
+            return Outcome(Verdict.DEAD, "the service is no longer configured")
+        job.told = patience = _Patience(service.retry_s or configuration.settings.retry_s, service.max_age_s)
+        if claim.scheduled_attempts > len(patience.retry_s) + 1:
+            return Outcome(Verdict.DEAD, "given up: the worker ended during each attempt")
+        composed, skipped = concerns(service, claim.composed)
+        if composed is None:
+            return Outcome(Verdict.SKIPPED, skipped)
+        self._pool.allow(job, service.timeout_s + GRACE_S)
+        return attempt(service, configuration, composed, self._worker.resolve)
+
     # ------------------------------------------------------------------------------------------------------ pool to outbox
 
     def _collect(self) -> None:
-        for job in self._pool.collect():
+        self._ended += self._pool.collect()
+        while self._ended:
             self._busy_at = time.monotonic()
+            job = self._ended[0]
             if isinstance(job.key, EventClaim):
                 self._finish_reading(job.key, job)
-            elif job.abandoned:
-                self._finish(job.key, Outcome(Verdict.RETRY, TIMED_OUT, slow_down=True, duration_s=job.elapsed_s))
-            elif job.error is not None:  # attempt() never raises; if it does, that is a fault of ours
-                self._finish(job.key, Outcome(Verdict.RETRY, f"fault in Oberon: {job.error!r}"))
             else:
-                self._finish(job.key, job.result)
+                self._finish(job.key, _outcome_of(job), job.told or _Patience())
+            self._ended.pop(0)
 
-    def _finish(self, claim: DeliveryClaim, outcome: Outcome) -> None:
-        retry_s, max_age_s = self._patience_for(claim)
-        next_at, outcome = schedule.next_attempt(claim, outcome, retry_s, max_age_s, self._worker.clock())
+    def _finish(self, claim: DeliveryClaim, outcome: Outcome, patience: _Patience) -> None:
+        next_at, outcome = schedule.next_attempt(claim, outcome, patience.retry_s, patience.max_age_s, self._worker.clock())
         held = self._outbox.finish(claim, outcome, next_at)
         told = outcome.note if outcome.verdict is Verdict.DELIVERED else outcome.reason
         log.info(
@@ -179,54 +226,49 @@ class Scheduler:
             visible(claim.repository),
             outcome.verdict,
             claim.attempts,
-            f": {told}" if told else "",
+            f": {visible(told)}" if told else "",
             "" if held else " (its lease was lost meanwhile)",
         )
 
-    def _patience_for(self, claim: DeliveryClaim) -> tuple[Sequence[float], float | None]:
-        """The waits between a delivery's attempts and its greatest age, both in seconds, as configured now."""
-        try:
-            configuration = self._worker.configuration(claim.scm, claim.repository)
-        except BrokerError:
-            return EVENT_RETRY_S, None
-        service = configuration.service(claim.service)
-        retry_s = (service.retry_s if service else None) or configuration.settings.retry_s
-        return retry_s, service.max_age_s if service else None
-
     def _finish_reading(self, claim: EventClaim, job: Job) -> None:
-        error: object = job.error
         if isinstance(job.result, Expansion) and not job.abandoned:
             self._outbox.expand(claim, job.result.composed, job.result.deliveries)
             return
-        if job.abandoned:
-            error = "reading took longer than the time limit"
+        error = job.error
+        reason = _told(error) if error is not None else "reading took longer than the time limit"
+        if error is not None and not isinstance(error, BrokerError):
+            log.error("a fault while reading", exc_info=error)
         delay_s = schedule.delay_s(EVENT_RETRY_S, claim.attempts)
-        reason = str(error) if isinstance(error, (BrokerError, str)) else f"{type(error).__name__}: {error}"
-        self._outbox.fail_event(claim, visible(reason), None if delay_s is None else self._worker.clock() + delay_s)
-        log.error(
+        self._fail_event(claim, reason, None if delay_s is None else self._worker.clock() + delay_s)
+
+    def _fail_event(self, claim: EventClaim, reason: str, next_at: float | None) -> None:
+        self._outbox.fail_event(claim, visible(reason), next_at)
+        log.warning(
             "event %s of %s could not be read%s: %s",
             claim.event.id,
             visible(claim.event.path),
-            ", given up" if delay_s is None else "",
+            ", given up" if next_at is None else "",
             visible(reason),
-            exc_info=error if isinstance(error, Exception) and not isinstance(error, BrokerError) else None,
         )
 
     # --------------------------------------------------------------------------------------------------------- housekeeping
 
     def _housekeep(self) -> None:
         now = time.monotonic()
-        if now >= self._renew_at:
-            claims: list[Claim] = [job.key for job in self._pool.running]
+        ahead_s = self._worker.clock() - now
+        if now >= self._renew_at or abs(ahead_s - self._clock_ahead_s) > CLOCK_JUMP_S:
+            # After a jump of the clock too: our own leases would look as if they had run out.
+            claims: list[Claim] = [job.key for job in (*self._pool.running, *self._ended)]
             if claims:
                 self._outbox.renew(claims, LEASE_S)
             self._renew_at = now + LEASE_S / 4
+            self._clock_ahead_s = ahead_s
         if now >= self._prune_at:
+            self._prune_at = now + PRUNE_EVERY_S
             forgotten = self._outbox.prune(self._worker.limits.keep_days * 86_400.0)
             swept = list(spool.sweep(self._worker.state_dir, self._worker.clock()))
             if forgotten or swept:
                 log.info("forgot %d events, removed %d stale drafts", forgotten, len(swept))
-            self._prune_at = now + PRUNE_EVERY_S
 
     def _may_leave(self, *, drain: bool) -> bool:
         due_at = self._outbox.next_due_at()
@@ -238,22 +280,41 @@ class Scheduler:
     def _wait_s(self) -> float:
         waits = [SCAN_S]
         due_at = self._outbox.next_due_at()
-        if due_at is not None and self._pool.free:
+        if due_at is None:
+            if self._worker.limits.idle_s is not None:
+                waits.append(max(0.05, self._busy_at + self._worker.limits.idle_s - time.monotonic()))
+        elif self._pool.free:
             wait_s = due_at - self._worker.clock()
             # What is due but was not claimed waits for its turn, which a pool thread's bell announces.
             waits += [wait_s] if wait_s > 0 else []
         deadline = self._pool.next_deadline()
         if deadline is not None:
             waits.append(deadline - time.monotonic())
-        if self._worker.limits.idle_s is not None:
-            waits.append(max(0.05, self._busy_at + self._worker.limits.idle_s - time.monotonic()))
         return max(0.0, min(waits))
 
     def _wind_up(self) -> None:
         """Stopping: attempts may end within STOP_S; what then still runs is given back, to be tried again."""
         until = time.monotonic() + STOP_S
+        self._collect()
         while self._pool.running and time.monotonic() < until:
-            self._collect()
             self._bell.wait(min(0.5, until - time.monotonic()))
+            self._collect()
         for job in self._pool.running:
             self._outbox.release(job.key)
+
+
+def _outcome_of(job: Job) -> Outcome:
+    """How a delivery's job ended."""
+    if job.abandoned:
+        reason = TIMED_OUT if job.told else "the repository's configuration could not be read in time"
+        return Outcome(Verdict.RETRY, reason, slow_down=True, duration_s=job.elapsed_s)
+    if job.error is None:
+        outcome: Outcome = job.result
+        return outcome
+    if not isinstance(job.error, BrokerError):
+        log.error("a fault while delivering", exc_info=job.error)
+    return Outcome(Verdict.RETRY, visible(_told(job.error)), duration_s=job.elapsed_s)
+
+
+def _told(error: BaseException) -> str:
+    return str(error) if isinstance(error, BrokerError) else f"fault in Oberon: {type(error).__name__}: {error}"

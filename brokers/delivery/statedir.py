@@ -23,13 +23,14 @@ PRIVATE_MODE = 0o700
 
 
 def choose(configured: str | None, environ: Mapping[str, str], beside: str | None = None) -> str:
-    """The state directory: `configured` (`oberon.stateDir`) if given, else the first that can be had.
+    """The state directory: `configured` (`oberon.stateDir`) if it is an absolute path, else the first that can be had.
 
     `beside` is the git directory or `.hg`, for users without a home (some web servers); None where no repository is at
     hand. Order: /var/lib/oberon if writable, $XDG_STATE_HOME/oberon, ~/.local/state/oberon, `beside`/oberon.
     """
-    if configured:
-        return os.path.expanduser(configured)
+    configured = os.path.expanduser((configured or "").strip())
+    if configured.startswith("/"):  # a relative one is an error that `oberon doctor` reports
+        return configured
     if _can_write(SYSTEM_DIR) or _can_write(os.path.join(SYSTEM_DIR, "spool", "new")):
         return SYSTEM_DIR
     state_home = environ.get("XDG_STATE_HOME", "")

@@ -60,7 +60,7 @@ def wake(state_dir: str, environ: Mapping[str, str]) -> str:
 def start(state_dir: str, environ: Mapping[str, str]) -> None:
     """Start a worker that leaves by itself when nothing is due. Raises OSError. Two at once do no harm: one gets the lock."""
     null = os.devnull
-    arguments = command(state_dir)
+    arguments = command(state_dir, "--leave-when-idle")
     actions: list[tuple[object, ...]] = [
         (os.POSIX_SPAWN_OPEN, 0, null, os.O_RDONLY, 0),
         (os.POSIX_SPAWN_OPEN, 1, null, os.O_WRONLY, 0),
@@ -98,19 +98,16 @@ def _reap() -> None:
             pass  # another thread was quicker
 
 
-def command(state_dir: str) -> list[str]:
-    """The worker's argument list; it changes to `/` itself."""
-    return [
-        sys.executable,
-        "-I",
-        "-c",
-        _BOOTSTRAP,
-        import_path(),
-        "run",
-        "--leave-when-idle",
-        "--state-dir",
-        os.path.abspath(state_dir),
-    ]
+def command(state_dir: str, *options: str) -> list[str]:
+    """The argument list of `oberon run OPTIONS` for `state_dir`; the worker changes to `/` itself."""
+    return [python(), "-I", "-c", _BOOTSTRAP, import_path(), "run", "--state-dir", os.path.abspath(state_dir), *options]
+
+
+def python() -> str:
+    """This Python's program. Where it is embedded (mod_wsgi, uWSGI), `sys.executable` may be the server's."""
+    if "python" in os.path.basename(sys.executable or ""):
+        return sys.executable
+    return os.path.join(sys.exec_prefix, "bin", "python3")
 
 
 def import_path() -> str:

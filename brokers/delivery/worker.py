@@ -63,7 +63,7 @@ class Worker:
     def run(self, *, drain: bool = False) -> None:
         """Work until stopped, or idle as `limits` say; with `drain`, until nothing is due now.
 
-        Raises WorkerRunning, OutboxError or OSError when it cannot begin.
+        Raises WorkerRunning, OutboxError or OSError when it cannot begin, PoolExhausted when it has to begin anew.
         """
         statedir.prepare(self.state_dir)
         lock = self._lock()
@@ -74,7 +74,7 @@ class Worker:
                     scheduler.run(drain=drain)
                 # A hook that wrote its event while this worker was leaving saw the lock held, and started none.
                 fcntl.flock(lock, fcntl.LOCK_UN)
-                if self.stopping or not scheduler.has_new() or not _try_lock(lock):
+                if self.stopping or not scheduler.has_new() or not _lock_soon(lock):
                     return
         finally:
             self._bell = None
@@ -94,19 +94,21 @@ class Worker:
 
     def _lock(self) -> int:
         descriptor = os.open(Path(self.state_dir) / wake.LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        for _ in range(5):  # a hook that looks whether it is held holds it for a moment itself
-            if _try_lock(descriptor):
-                os.ftruncate(descriptor, 0)
-                os.pwrite(descriptor, f"{os.getpid()}\n".encode("ascii"), 0)  # for people; the lock is what counts
-                return descriptor
+        if not _lock_soon(descriptor):
+            os.close(descriptor)
+            raise WorkerRunning(self.state_dir)
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode("ascii"), 0)  # for people; the lock is what counts
+        return descriptor
+
+
+def _lock_soon(descriptor: int) -> bool:
+    """Whether the lock could be had. Several tries: who looks whether it is held, a hook or `oberon status`, holds it a moment."""
+    for _ in range(5):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
             time.sleep(0.05)
-        os.close(descriptor)
-        raise WorkerRunning(self.state_dir)
-
-
-def _try_lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+        else:
+            return True
+    return False

@@ -1,7 +1,8 @@
 """Reading a git repository: from the facts that the hook wrote down to what was pushed.
 
 In: an `Event` and the repository's settings. Out: a `Push`. `with_dulwich` does it; a second lane over the git binary will
-give the same, and `read` chooses. The environment is not read here: what counts of the hook's is in the event.
+give the same, and `read` chooses. What counts of the hook's environment is in the event; the reader's own
+is only handed on, cleaned, to the git that counts.
 """
 
 from __future__ import annotations

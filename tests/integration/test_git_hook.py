@@ -2,6 +2,8 @@
 
 import json
 import os
+import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -290,3 +292,128 @@ def test_the_worker_holds_nothing_of_the_push(server, receiver, left_running):
     assert os.getsid(worker) == worker
     names = {part.split(b"=")[0] for part in Path(f"/proc/{worker}/environ").read_bytes().split(b"\0")}
     assert not [name for name in names if name.startswith(b"GIT_") and not name.startswith(b"GIT_CONFIG_")]
+
+
+LINGERING = """
+import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
+from brokers import BaseBroker
+
+
+class Joined(BaseBroker):
+    def handle(self, payload):
+        ThreadPoolExecutor(1).submit(time.sleep, 20)
+
+
+class Child(BaseBroker):
+    def handle(self, payload):
+        subprocess.Popen(["sleep", "20"])
+"""
+
+
+@pytest.mark.parametrize("broker", ["joined", "child"])
+def test_inline_what_a_broker_leaves_behind_does_not_hold_up_the_push(server, tmp_path, broker):
+    git_settings(server, tmp_path / "state", mode="inline", brokerPath=str(broker_folder(tmp_path, LINGERING)))
+    service(server, "lingering", broker)
+    clone, _ = commits(server, 1)
+    pushed = clone.push()
+    assert "oberon: lingering: delivered" in pushed.stderr
+    assert pushed.seconds < 10
+
+
+def test_inline_a_failure_of_our_own_leaves_the_push_in_the_spool(server, state_dir, receiver, tmp_path):
+    """As with a Python that has no sqlite3."""
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "sqlite3.py").write_text("raise ImportError('no sqlite3 here')")
+    server.config("oberon.mode", "inline")
+    service(server, "ci", url=receiver.url)
+    clone, nodes = commits(server, 1)
+    pushed = clone.push(env={"PYTHONPATH": str(tmp_path / "broken")})
+    assert pushed.returncode == 0
+    assert "error: oberon: ImportError: no sqlite3 here" in pushed.stderr
+    (request,) = receiver.wait(1, 20)
+    assert request.payload()["commits"][0]["raw_node"] == nodes[0]
+
+
+def test_inline_a_busy_outbox_does_not_hold_up_the_push(server, state_dir, receiver, tmp_path):
+    git_settings(server, state_dir, mode="inline", deadline="3s")
+    service(server, "ci", url=receiver.url)
+    clone, _ = commits(server, 1)
+    clone.push()
+    connection = sqlite3.connect(state_dir / "outbox.sqlite3", isolation_level=None)
+    connection.execute("BEGIN IMMEDIATE")
+    clone.commit({"more": "x"})
+    pushed = clone.push()
+    connection.execute("ROLLBACK")
+    connection.close()
+    assert pushed.seconds < 3 + 2
+    assert len(receiver.requests) == 2
+    assert "no record of this push" in pushed.stderr
+
+
+def test_inline_an_ordered_service_waits_for_the_push_before(server, state_dir, tmp_path):
+    with Receiver() as first:
+        port = first.port
+    git_settings(server, state_dir, mode="inline", retry="2s, 2s, 2s, 2s")
+    service(server, "ci", url=f"http://127.0.0.1:{port}/", ordered="true")
+    clone, nodes = commits(server, 1)
+    clone.push()
+    with Receiver(port=port) as back:
+        nodes.append(clone.commit({"more": "x"}))
+        pushed = clone.push()
+        assert "oberon: ci: waits for an earlier push" in pushed.stderr
+        requests = back.wait(2, 30)
+    assert [request.payload()["commits"][-1]["raw_node"] for request in requests] == nodes
+
+
+def test_inline_what_a_killed_hook_left_is_delivered_after_the_next_push(server, state_dir, receiver, tmp_path):
+    git_settings(server, state_dir, mode="inline", brokerPath=str(broker_folder(tmp_path, "import os\n" + DYING)))
+    service(server, "dying", "dying", flag=str(tmp_path / "died"))
+    clone, _ = commits(server, 1)
+    assert clone.push().returncode == 0
+    assert (tmp_path / "died").read_text() == "1"
+    connection = sqlite3.connect(state_dir / "outbox.sqlite3")
+    connection.execute("UPDATE delivery SET lease_until = 0")  # a minute later
+    connection.commit()
+    connection.close()
+    service(server, "dying", "post", url=receiver.url)
+    server.config("service.dying.flag")
+    clone.commit({"more": "x"})
+    clone.push()
+    assert len(receiver.wait(2, 20)) == 2
+
+
+DYING = """
+from brokers import BaseBroker
+
+
+class Dying(BaseBroker):
+    def handle(self, payload):
+        with open(payload["service"]["flag"], "a") as flag:
+            flag.write("1")
+        os._exit(9)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP, signal.SIGTERM])
+def test_an_interruption_does_not_lose_the_push(server, state_dir, number):
+    service(server, "ci", url="http://127.0.0.1:9/")
+    hook = subprocess.Popen([SCRIPTS / "oberon-post-receive"], cwd=server.path, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert hook.stdin is not None
+    time.sleep(0.5)  # it waits for git's lines
+    hook.send_signal(number)
+    hook.stdin.write(f"{ZERO} {'1' * 40} refs/heads/main\n".encode())
+    _, said = hook.communicate(timeout=20)
+    assert (hook.returncode, said) == (0, b"")
+    assert (state_dir / "outbox.sqlite3").exists() or list((state_dir / "spool" / "new").iterdir())
+
+
+def test_a_relative_state_directory_counts_as_none(server, receiver, isolated):
+    server.config("oberon.stateDir", "state-rel")
+    service(server, "ci", url=receiver.url)
+    clone, _ = commits(server, 1)
+    clone.push()
+    receiver.wait(1, 20)
+    assert not (server.path / "state-rel").exists()
+    assert (isolated / "home" / ".local" / "state" / "oberon" / "spool").is_dir()

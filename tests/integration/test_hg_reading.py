@@ -239,7 +239,7 @@ def test_a_stripped_changeset_is_told_by_name(hg_server):
     with pytest.raises(ChangesetMissing, match=node) as raised:
         read(asked, Settings())
     copy = pickle.loads(pickle.dumps(raised.value))
-    assert (str(copy), copy.node, copy.repository) == (str(raised.value), node, str(server.path))
+    assert (str(copy), copy.node, copy.place) == (str(raised.value), node, str(server.path))
 
 
 def test_a_repository_that_is_gone(tmp_path):

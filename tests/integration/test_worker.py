@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import threading
 import time
@@ -327,3 +328,141 @@ def test_a_file_that_cannot_be_read_now_holds_up_no_other(server, state_dir, fil
     in_process(state_dir).run(drain=True)
     assert recorded(file) == ["had"]
     assert [Path(path).name for path in spool.waiting(str(state_dir))] == [stuck], "and it is not lost"
+
+
+def test_what_is_odd_in_one_delivery_ends_neither_the_worker_nor_the_others(server, state_dir, file, tmp_path):
+    folder = broker_folder(
+        tmp_path,
+        RECORDING
+        + """
+
+class Odd(BaseBroker):
+    def handle(self, payload):
+        from brokers import RetryLater
+        raise RetryLater("no", after_s="60")
+
+
+class Mute(Exception):
+    def __str__(self):
+        raise ValueError("no words")
+
+
+class Silent(BaseBroker):
+    def handle(self, payload):
+        raise Mute
+""",
+    )
+    assert folder.exists()
+    service(server, "odd", file, "odd")
+    service(server, "silent", file, "silent")
+    service(server, "record", file, "good")
+    server.config("oberon.retry", "1h")
+    with (server.path / "config").open("ab") as config:
+        config.write(b'[service "caf\xe9"]\n\tbroker = caf\xe9\n')
+    push_event(server, state_dir, 1)
+    worker = run_worker(state_dir, "--drain")
+    said, _ = worker.communicate(timeout=30)
+    assert worker.returncode == 0, said
+    assert recorded(file) == ["had"]
+    with Outbox.open(str(state_dir), time.time) as outbox:
+        rows = {row["service"]: row["state"] for row in outbox.ask("deliveries_of", id=_first_event(outbox))}
+    assert rows == {"odd": "waiting", "silent": "waiting", "good": "delivered", "caf\ufffd": "waiting"}
+
+
+def test_a_repository_path_of_any_bytes_may_vanish_between_attempts(git_server, state_dir, tmp_path):
+    server = git_server(os.fsdecode(b"caf\xe9.git"))
+    git_settings(server, state_dir)
+    for key, value in {"broker": "post", "url": "http://127.0.0.1:9/"}.items():
+        server.config(f"service.ci.{key}", value)
+    server.config("oberon.retry", "0.1s 0.1s")
+    clone = server.clone("plain")
+    node = clone.commit({"a": "b"})
+    clone.push()
+    statedir.prepare(str(state_dir))
+    event = Event(spool.new_id(), "git", str(server.path), time.time(), "ann", "local")
+    spool.write(str(state_dir), {**event.to_record(), "refs": [["0" * 40, node, "refs/heads/main"]]})
+    in_process(state_dir).run(drain=True)
+    server.path.rename(tmp_path / "gone")
+    time.sleep(0.3)
+    in_process(state_dir).run(drain=True)
+    with Outbox.open(str(state_dir), time.time) as outbox:
+        assert "no such repository" in outbox.ask("deliveries_of", id=event.id)[0]["reason"]
+
+
+def test_trouble_of_the_machine_is_waited_out(server, state_dir, file, monkeypatch):
+    """A database that another process holds for longer than the time-out."""
+    service(server, "record", file)
+    push_event(server, state_dir, 1)
+    monkeypatch.setattr("brokers.delivery.scheduler.SCAN_S", 0.2)
+    monkeypatch.setattr("brokers.delivery.outbox.BUSY_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(Outbox.open.__func__, "__kwdefaults__", {"busy_timeout_s": 0.2})
+    with Outbox.open(str(state_dir), time.time) as holder:
+        worker = in_process(state_dir, idle_s=0.3)
+        thread = threading.Thread(target=worker.run)
+        with holder._write():
+            thread.start()
+            time.sleep(1.0)
+            assert thread.is_alive()
+            assert recorded(file) == []
+        thread.join(15)
+    assert recorded(file) == ["had"]
+
+
+def test_a_payload_that_kills_the_worker_each_time_ends_as_dead(server, state_dir, file):
+    service(server, "poison", file)
+    server.config("oberon.retry", "0.1s")
+    push_event(server, state_dir, 1)
+    ends = []
+    for _ in range(4):
+        worker = run_worker(state_dir, "--drain")
+        worker.communicate(timeout=30)
+        ends.append(worker.returncode)
+        connection = sqlite3.connect(state_dir / "outbox.sqlite3")
+        connection.execute("UPDATE delivery SET lease_until = 0 WHERE state = 'leased'")  # a minute later
+        connection.commit()
+        connection.close()
+    assert ends == [9, 9, 0, 0]
+    with Outbox.open(str(state_dir), time.time) as outbox:
+        (row,) = outbox.ask("show_delivery", id=1)
+    assert (row["state"], row["reason"]) == ("dead", "given up: the worker ended during each attempt")
+
+
+def test_when_too_many_brokers_never_end_the_worker_begins_anew(server, state_dir, file, tmp_path):
+    broker_folder(tmp_path, RECORDING.replace("time.sleep(1.5)", "time.sleep(600)"))
+    service(server, "slow", file, "stuck", timeout="0.1s")
+    for number in range(1, 6):  # a time-out is not tried again within a minute
+        push_event(server, state_dir, number)
+    worker = run_worker(state_dir, "--threads", "1")
+    until(lambda: recorded(file).count("began") >= 5)
+    service(server, "record", file, "good")
+    push_event(server, state_dir, 6)
+    until(lambda: "had" in recorded(file), 25)
+    assert worker.poll() is None, "it is the same process still"
+    worker.terminate()
+    said, _ = worker.communicate(timeout=30)
+    assert "beginning anew" in said
+
+
+def test_it_rests_while_a_retry_waits(server, state_dir, file):
+    """With its idle time over and something waiting, it may not turn round and round."""
+    service(server, "nosuch", file)
+    server.config("oberon.retry", "1h")
+    push_event(server, state_dir, 1)
+    worker = run_worker(state_dir, "--leave-when-idle")
+    with Outbox.open(str(state_dir), time.time) as outbox:
+        until(lambda: [row["state"] for row in outbox.ask("deliveries_of", id=_first_event(outbox))] == ["waiting"])
+    before_s = _cpu_s(worker.pid)
+    time.sleep(2)
+    assert _cpu_s(worker.pid) - before_s < 0.1
+    worker.kill()
+    worker.communicate(timeout=30)
+
+
+def _first_event(outbox):
+    rows = outbox.ask("list_deliveries", repository=None, service=None, state=None, failed=False, since=None, most=1)
+    return rows[0]["event"] if rows else ""
+
+
+def _cpu_s(number):
+    fields = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

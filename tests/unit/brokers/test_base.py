@@ -373,7 +373,7 @@ def test_settings_are_converted_and_defaults_stand_in(chat):
         (
             {"url": "chat.example.org"},
             (
-                "service.ci.url in /srv/git/app.git/config: 'chat.example.org' is not right; "
+                "service.ci.url in /srv/git/app.git/config: the value is not right; "
                 "write an address without spaces that begins with http:// or https://"
             ),
         ),

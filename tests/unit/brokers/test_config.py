@@ -224,7 +224,7 @@ def test_keys_in_any_case_and_the_later_entry_holds():
         ("deadline", "soon", "oberon.deadline in /etc/gitconfig: 'soon' is not right; " + DURATION),
         ("stateDir", "state", "oberon.stateDir in /etc/gitconfig: 'state' is not right; " + ABSOLUTE),
         ("timezone", None, "oberon.timezone in /etc/gitconfig: 'true' is not right; " + ZONE),
-        ("proxy", "proxy:3128", "oberon.proxy in /etc/gitconfig: 'proxy:3128' is not right; " + ADDRESS),
+        ("proxy", "proxy:3128", "oberon.proxy in /etc/gitconfig: the value is not right; " + ADDRESS),
         ("maxMessage", "much", "oberon.maxMessage in /etc/gitconfig: 'much' is not right; " + BYTES),
         ("mod", "inline", "oberon.mod in /etc/gitconfig: there is no such setting; did you mean mode?"),
         ("statDir", "/x", "oberon.statDir in /etc/gitconfig: there is no such setting; did you mean stateDir?"),

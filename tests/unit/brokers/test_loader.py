@@ -3,7 +3,7 @@ import textwrap
 
 import pytest
 
-from brokers import loader
+from brokers import loader, registry
 from brokers.errors import BrokerLoadError, UnknownBrokerError
 
 
@@ -119,3 +119,36 @@ def test_naming_one_service_imports_one_module(run):
         "import sys; from brokers import loader; loader.broker_class('post'); print('brokers.services.email' in sys.modules)"
     )
     assert run([os.sys.executable, "-c", program]).stdout == "False\n"
+
+
+def test_a_file_that_was_made_safe_is_taken_and_one_made_unsafe_is_not(folder):
+    path = write(folder, "shout.py", SHOUT.format(words="one"))
+    path.chmod(0o666)
+    with pytest.raises(BrokerLoadError):
+        loader.broker_class("shout", [str(folder)])
+    path.chmod(0o644)
+    assert loader.broker_class("shout", [str(folder)])().handle({}) == "one"
+    path.chmod(0o666)
+    assert any("chmod go-w" in found.problem for found in loader.available([str(folder)]))
+
+
+def test_many_changes_leave_nothing_behind(folder):
+    path = write(folder, "shout.py", SHOUT.format(words="one"))
+    loader.broker_class("shout", [str(folder)])
+    modules, versions = len(os.sys.modules), len(registry.versions("shout"))
+    for number in range(50):
+        path.write_text(textwrap.dedent(SHOUT.format(words=str(number))))
+        assert loader.broker_class("shout", [str(folder)])().handle({}) == str(number)
+    assert len(os.sys.modules) == modules
+    assert len(registry.versions("shout")) == versions
+
+
+@pytest.mark.parametrize("needs", ["'diff'", "['dif']", "{'tree'}"])
+def test_what_a_broker_may_need_is_checked(folder, needs):
+    write(
+        folder,
+        "bad.py",
+        f"from brokers import BaseBroker\nclass Bad(BaseBroker):\n    needs = {needs}\n    def handle(self, payload): pass\n",
+    )
+    with pytest.raises(BrokerLoadError, match="it may hold: diff"):
+        loader.broker_class("bad", [str(folder)])

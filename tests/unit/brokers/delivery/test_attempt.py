@@ -88,12 +88,12 @@ def test_the_broker_gets_its_own_copy(call):
 
 def test_settings_arrive_in_lower_case_with_secrets_resolved(call):
     outcome = call(
-        "return repr(sorted(payload['service'].items())) + payload['broker']",
+        "return repr(sorted(payload['service'])) + payload['service']['password'][::-1] + payload['broker']",
         URL="http://x",
         Password="env:PW",
         environ={"PW": "s3cret"},
     )
-    assert outcome.note == "[('password', 's3cret'), ('url', 'http://x')]probe"
+    assert outcome.note == "['password', 'url']terc3sprobe"
 
 
 def test_secrets_are_masked_wherever_they_could_be_kept(call):
@@ -137,3 +137,36 @@ def test_the_duration_is_measured(call):
     began = time.monotonic()
     outcome = call("time.sleep(0.05)")
     assert 0.05 <= outcome.duration_s <= time.monotonic() - began
+
+
+def test_a_secret_cannot_be_cut_or_escaped_into_the_open(call):
+    body = "raise RuntimeError('x' * 480 + payload['service']['token'])"
+    outcome = call(body, fields="Field('Token', secret=True)", token="env:T", environ={"T": "line-one-secret\nline-two-secret"})
+    assert "line-one" not in repr(outcome)
+    assert "line-two" not in repr(outcome)
+
+
+@pytest.mark.parametrize(
+    ("settings", "environ"),
+    [
+        pytest.param({"whatever": "env:W"}, {"W": "hunter2hunter2"}, id="what was a reference, field or not"),
+        pytest.param({"password": "hunter2hunter2"}, {}, id="what sounds like one, in a broker without fields"),
+        pytest.param({"url": "http://ann:hunter2hunter2@ci.example.org/"}, {}, id="a login in a URL"),
+        pytest.param({"url": "http://ann:hunter2%68unter2@ci.example.org/"}, {}, id="a login in a URL, encoded"),
+    ],
+)
+def test_what_must_not_be_kept_is_known_without_a_field_too(call, settings, environ):
+    body = "from urllib.parse import unquote\nraise RuntimeError(repr(payload['service']) + unquote(repr(payload['service'])))"
+    outcome = call(body, environ=environ, **settings)
+    assert "hunter2" not in repr(outcome)
+    assert "****" in outcome.reason
+
+
+def test_a_mistyped_address_is_not_quoted_for_it_may_hold_a_login(call):
+    outcome = call("return", fields="Field('URL', type='url')", url="ttps://bob:hunter2@ci.example.org/")
+    assert "hunter2" not in repr(outcome)
+
+
+@pytest.mark.parametrize("after", ["'60'", "float('nan')", "float('inf')", "[]"])
+def test_a_wait_that_is_no_number_of_seconds_is_left_to_the_schedule(call, after):
+    assert call(f"raise RetryLater(after_s={after})").after_s is None

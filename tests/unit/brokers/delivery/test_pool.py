@@ -1,7 +1,7 @@
 import threading
 import time
 
-from brokers.delivery.pool import MAX_ABANDONED_PER_SLOT, Pool
+from brokers.delivery.pool import MAX_ABANDONED_PER_SLOT, Pool, within
 
 
 def collect(pool, count, timeout_s=5.0):
@@ -16,8 +16,8 @@ def collect(pool, count, timeout_s=5.0):
 
 def test_results_and_errors_come_back_with_their_keys():
     pool = Pool(2)
-    pool.submit("good", lambda: 42, 5)
-    pool.submit("bad", lambda: 1 / 0, 5)
+    pool.submit("good", lambda _: 42, 5)
+    pool.submit("bad", lambda _: 1 / 0, 5)
     jobs = {job.key: job for job in collect(pool, 2)}
     assert jobs["good"].result == 42
     assert isinstance(jobs["bad"].error, ZeroDivisionError)
@@ -28,12 +28,12 @@ def test_results_and_errors_come_back_with_their_keys():
 def test_system_exit_in_a_job_ends_neither_thread_nor_process():
     pool = Pool(1)
 
-    def leave():
+    def leave(_):
         raise SystemExit(3)
 
     pool.submit(1, leave, 5)
     assert isinstance(collect(pool, 1)[0].error, SystemExit)
-    pool.submit(2, lambda: "next", 5)
+    pool.submit(2, lambda _: "next", 5)
     assert collect(pool, 1)[0].result == "next"
     pool.close()
 
@@ -43,7 +43,7 @@ def test_no_more_than_size_jobs_run_at_once():
     running, most = 0, 0
     lock = threading.Lock()
 
-    def work():
+    def work(_):
         nonlocal running, most
         with lock:
             running += 1
@@ -66,13 +66,13 @@ def test_no_more_than_size_jobs_run_at_once():
 def test_a_job_over_its_deadline_is_given_up_and_its_slot_is_free_again():
     pool = Pool(1)
     gate = threading.Event()
-    pool.submit("stuck", gate.wait, 0.05)
+    pool.submit("stuck", lambda _: gate.wait(), 0.05)
     began = time.monotonic()
     (job,) = collect(pool, 1)
     assert job.abandoned
     assert time.monotonic() - began < 1
     assert pool.free == 1
-    pool.submit("next", lambda: "done", 5)
+    pool.submit("next", lambda _: "done", 5)
     assert collect(pool, 1)[0].result == "done"
     gate.set()
     time.sleep(0.05)
@@ -85,9 +85,10 @@ def test_threads_left_behind_are_bounded():
     gate = threading.Event()
     for number in range(MAX_ABANDONED_PER_SLOT + 1):
         assert pool.free == 1
-        pool.submit(number, gate.wait, 0.01)
+        pool.submit(number, lambda _: gate.wait(), 0.01)
         collect(pool, 1)
     assert pool.free == 0
+    assert pool.is_exhausted
     gate.set()
     until = time.monotonic() + 5
     while pool.free == 0 and time.monotonic() < until:
@@ -101,7 +102,7 @@ def test_threads_do_not_pile_up_over_many_jobs():
     before = threading.active_count()
     pool = Pool(4)
     for number in range(200):
-        pool.submit(number, lambda: None, 5)
+        pool.submit(number, lambda _: None, 5)
         collect(pool, 1)
     assert threading.active_count() - before <= 4
     pool.close()
@@ -110,6 +111,29 @@ def test_threads_do_not_pile_up_over_many_jobs():
 def test_the_owner_is_told_when_a_job_ends():
     rung = threading.Event()
     pool = Pool(1, rung.set)
-    pool.submit(1, lambda: None, 5)
+    pool.submit(1, lambda _: None, 5)
     assert rung.wait(5)
     pool.close()
+
+
+def test_a_job_can_learn_how_long_it_may_take():
+    pool = Pool(1)
+
+    def work(job):
+        pool.allow(job, 5)
+        time.sleep(0.2)
+        return "in time"
+
+    pool.submit(1, work, 0.1)
+    (job,) = collect(pool, 1)
+    assert job.result == "in time"
+    pool.close()
+
+
+def test_a_job_is_waited_for_no_longer_than_it_may_take():
+    gate = threading.Event()
+    began = time.monotonic()
+    assert within(lambda _: gate.wait(), 0.1).abandoned
+    assert time.monotonic() - began < 1
+    gate.set()
+    assert within(lambda _: 42, 5).result == 42

@@ -82,7 +82,7 @@ class Telltale:
         self.told_at, self.go = folder / "told.json", folder / "go"
         self._told = None
 
-    def command(self, _state_dir):
+    def command(self, _state_dir, *_options):
         return [sys.executable, "-I", "-S", "-c", TELLTALE, str(self.told_at), str(self.go)]
 
     @property
@@ -219,7 +219,7 @@ def test_one_who_reads_the_hooks_output_is_not_kept_waiting(state, telltale):
     """As receive-pack does: read until everybody who holds the pipe has closed it."""
     hook = (
         "import sys; sys.path.insert(0, sys.argv[1]); from brokers.delivery import wake; "
-        "wake.command = lambda state_dir: sys.argv[3:]; wake.start(sys.argv[2], {}); print('done')"
+        "wake.command = lambda *_: sys.argv[3:]; wake.start(sys.argv[2], {}); print('done')"
     )
     root = str(Path(wake.__file__).parents[2])
     command = [sys.executable, "-I", "-c", hook, root, state, *telltale.command(state)]
@@ -259,7 +259,7 @@ def test_no_kept_variable_points_git_or_python_at_what_was_pushed():
 
 
 def test_a_worker_that_cannot_be_started_raises(state, monkeypatch):
-    monkeypatch.setattr(wake, "command", lambda state_dir: ["/no/such/python"])
+    monkeypatch.setattr(wake, "command", lambda *_: ["/no/such/python"])
     with pytest.raises(OSError, match="No such file"):
         wake.start(state, {})
 
@@ -280,7 +280,7 @@ def zombies():
 def test_workers_that_have_left_do_not_pile_up_in_a_server_that_stays(state, telltale, monkeypatch):
     """A web server that runs hg in its own process starts a worker with each push that finds none."""
     before = set(zombies())
-    monkeypatch.setattr(wake, "command", lambda state_dir: ["/bin/true"])
+    monkeypatch.setattr(wake, "command", lambda *_: ["/bin/true"])
     for _ in range(5):
         wake.start(state, {})
         deadline = time.monotonic() + 10
@@ -292,7 +292,7 @@ def test_workers_that_have_left_do_not_pile_up_in_a_server_that_stays(state, tel
 
 
 def test_another_childs_exit_status_is_left_to_who_waits_for_it(state, telltale, monkeypatch):
-    monkeypatch.setattr(wake, "command", lambda state_dir: ["/bin/true"])
+    monkeypatch.setattr(wake, "command", lambda *_: ["/bin/true"])
     others = subprocess.Popen([sys.executable, "-c", "raise SystemExit(7)"])
     time.sleep(0.1)
     wake.start(state, {})
@@ -311,7 +311,7 @@ def test_the_command_names_everything_by_absolute_path(tmp_path, monkeypatch):
     command = wake.command("state")
     assert command[0] == sys.executable
     assert command[1] == "-I"
-    assert command[-4:] == ["run", "--leave-when-idle", "--state-dir", str(tmp_path / "state")]
+    assert command[-3:] == ["run", "--state-dir", str(tmp_path / "state")]
 
 
 def test_the_command_finds_oberon_where_this_process_has_it(tmp_path):
