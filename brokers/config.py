@@ -58,7 +58,7 @@ class Option:
 
 
 def _option(name: str, type_name: str, default: str, help_text: str, choices: tuple[str, ...] = ()) -> Any:
-    without = () if type_name in ("list", "paths") else None
+    without = () if type_name in ("list", "paths", "events", "hosts") else None
     value = convert(default, type_name, choices) if default else without
     return field(default=value, metadata={"option": Option(name, type_name, help_text, default, choices)})
 
@@ -78,14 +78,14 @@ class Settings:
     name: str | None = _option("name", "string", "", "the repository's display name; else the slug")
     slug: str | None = _option("slug", "string", "", "the repository's name in addresses; else its folder's name")
     website: str | None = _option("website", "string", "", "the project's website; else canonUrl")
-    canon_url: str | None = _option("canonUrl", "string", "", "address of the server, as https://git.example.org")
+    canon_url: str | None = _option("canonUrl", "url", "", "address of the server, as https://git.example.org")
     absolute_url: str | None = _option("absoluteUrl", "string", "", "path below canonUrl; else /OWNER/SLUG/")
     private: bool = _option("private", "boolean", "true", "what the payload says as is_private")
     author_map: str | None = _option("authorMap", "path", "", "file of lines `mail@example.org = login`")
     timezone: ZoneInfo | None = _option("timezone", "zone", "", "zone of `timestamp`; else the machine's")
     allow_hosts: tuple[str, ...] = _option(
         "allowHosts",
-        "list",
+        "hosts",
         "external private loopback",
         "where services may be: external, private, loopback, networks, host globs",
     )
@@ -114,16 +114,16 @@ class ServiceSettings:
     refs: tuple[str, ...] = _option("refs", "list", "", "only pushes to these refs (globs, `!` excludes)")
     paths: tuple[str, ...] = _option("paths", "list", "", "only commits that touch these files (globs, `!` excludes)")
     events: tuple[str, ...] = _option(
-        "events", "list", "", "only these: push, create, update, rewind, delete, tag, branch, bookmark"
+        "events", "events", "", "only these: push (it brings commits), create, update, rewind, delete, branch, tag"
     )
     authors: tuple[str, ...] = _option(
         "authors", "list", "", "only commits of these authors (globs over `Name <mail>`, `!` excludes)"
     )
-    timeout_s: float = _option("timeout", "duration", "30s", "how long one attempt may take")
+    timeout_s: float = _option("timeout", "positive duration", "30s", "how long one attempt may take")
     retry_s: tuple[float, ...] | None = _option("retry", "durations", "", "waits between attempts; else oberon.retry")
     max_age_s: float = _option("maxAge", "duration", "3d", "a delivery older than this is given up")
     ordered: bool = _option("ordered", "boolean", "false", "a push waits until the one before it is delivered or dead")
-    allow_hosts: tuple[str, ...] = _option("allowHosts", "list", "", "where this service may be; else oberon.allowHosts")
+    allow_hosts: tuple[str, ...] = _option("allowHosts", "hosts", "", "where this service may be; else oberon.allowHosts")
     fields: Mapping[str, Entry] = field(default_factory=dict)
     """Key in lower case -> the entry that holds."""
     problems: tuple[ConfigError, ...] = ()
@@ -209,6 +209,7 @@ def _values_of(table: type, held: Mapping[str, Entry]) -> tuple[dict[str, Any], 
         if option is None or entry is None:
             continue
         raw = "true" if entry.value is None else entry.value
+        entry = dataclasses.replace(entry, key=option.name)  # git tells keys in lower case
         try:
             values[row.name] = convert(raw, option.type, option.choices)
         except ValueError as error:

@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+import difflib
+import ipaddress
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from zoneinfo import ZoneInfo
+
+EVENTS = ("push", "create", "update", "rewind", "delete", "branch", "tag", "bookmark", "note", "other")
+"""What a service's `events` may name: commits, what happened to a ref, and its kind."""
+HOST_WORDS = ("external", "private", "loopback")
+"""The words of `allowHosts` (brokers.transport.address)."""
+
+# RFC 5321's Mailbox less quoted strings and address literals; the domain may be left to the mail server (`root`).
+# ASCII only: an address beyond it would need SMTPUTF8 from every server on the way.
+_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~][A-Za-z0-9!#$%&'*+/=?^_`{|}~-]*"
+_ADDRESS = re.compile(rf"{_ATOM}(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{{|}}~-]+)*(?:@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*)?")
+_ADDRESS_CHARS = 254  # RFC 5321, 4.5.3.1.3
+_HOST_GLOB = re.compile(r"[a-z0-9*?\[\]_.:-]+")
 
 RETRY_EXAMPLE = "5s, 30s, 2m"
 
@@ -66,6 +81,13 @@ def _duration(raw: str) -> float:
     return _with_unit(raw, _SECONDS_OF, "30s, 10m, 2h or 3d")
 
 
+def _positive_duration(raw: str) -> float:
+    value = _duration(raw)
+    if not value:
+        raise ValueError("write a time that is more than none, as 30s")
+    return value
+
+
 def _bytes(raw: str) -> int:
     return int(_with_unit(raw, _BYTES_OF, "512, 64k or 1m"))
 
@@ -87,13 +109,67 @@ def _url(raw: str) -> str:
     url = raw.strip()
     try:
         parts = urlsplit(url)
-        ok = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
-        ok = False
+        parts = urlsplit("")
     # urlsplit leaves line breaks out without a word; a request line must not have them, nor a space.
-    if not ok or " " in url or not url.isprintable():
+    if parts.scheme not in ("http", "https") or not parts.hostname or " " in url or not url.isprintable():
         raise ValueError("write an address without spaces that begins with http:// or https://")
-    return url
+    try:
+        if parts.port != 0:
+            return url
+    except ValueError:
+        pass  # not a number, or too large a one
+    raise ValueError("write a port from 1 to 65535")
+
+
+def is_mail_address(address: str) -> bool:
+    """Whether `address` is a bare mail address (`a@example.org`, `root`) that no command could be hidden in."""
+    return len(address) <= _ADDRESS_CHARS and _ADDRESS.fullmatch(address) is not None
+
+
+def _mail(raw: str) -> str:
+    name, bracket, rest = raw.strip().partition("<")
+    address = rest.removesuffix(">") if bracket else name
+    if (bracket and not rest.endswith(">")) or not is_mail_address(address.strip()) or not raw.strip().isprintable():
+        raise ValueError("write an address as a@example.org, or with a name as `Ann <a@example.org>`")
+    return raw.strip()
+
+
+def _mails(raw: str) -> tuple[str, ...]:
+    addresses = _list(raw)
+    if not addresses or not all(map(is_mail_address, addresses)):
+        raise ValueError("write addresses one after another, as a@example.org, b@example.org")
+    return addresses
+
+
+def _events(raw: str) -> tuple[str, ...]:
+    words = _list(raw)
+    for word in words:
+        if word.removeprefix("!") not in EVENTS and not set(word) & set("*?["):
+            raise ValueError(f"write some of {', '.join(EVENTS)}")
+    return words
+
+
+def _hosts(raw: str) -> tuple[str, ...]:
+    words = _list(raw)
+    for word in words:
+        plain = word.lower()
+        if plain in HOST_WORDS or _is_network(plain):
+            continue
+        # A host of one label that is nearly a word of the policy is a slip, and would open nothing.
+        if not _HOST_GLOB.fullmatch(plain) or (
+            "." not in plain and difflib.get_close_matches(plain, HOST_WORDS, n=1, cutoff=0.7)
+        ):
+            raise ValueError(f"write some of {', '.join(HOST_WORDS)}, networks as 10.1.0.0/16, or hosts as *.corp.example")
+    return words
+
+
+def _is_network(word: str) -> bool:
+    try:
+        ipaddress.ip_network(word, strict=False)
+    except ValueError:
+        return False
+    return True
 
 
 def _path(raw: str) -> str:
@@ -124,7 +200,12 @@ TYPES: Mapping[str, Callable[[str], Any]] = {
     "list": _list,
     "url": _url,
     "choice": _string,
+    "positive duration": _positive_duration,
     "durations": _durations,
+    "events": _events,
+    "hosts": _hosts,
+    "mail": _mail,
+    "mails": _mails,
     "path": _path,
     "paths": _paths,
     "zone": _zone,

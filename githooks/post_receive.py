@@ -73,8 +73,7 @@ def run(environ: Mapping[str, str]) -> None:
     try:
         hand_over(record, state_dir, environ)
     except OSError as error:
-        say(f"warning: oberon: {error.filename or state_dir}: {error.strerror}; delivering now; see `oberon doctor`")
-        deliver_inline(record, state_dir, environ)
+        deliver_inline(record, state_dir, environ, fault=error)
         return
     if options.get("oberon.verbose", "false") in _TRUE:
         say(f"oberon: recorded this push as {record['id']}")
@@ -132,8 +131,10 @@ def _deliver_or_record(record: dict[str, Any], state_dir: str, environ: Mapping[
         raise
 
 
-def deliver_inline(record: dict[str, Any], state_dir: str, environ: Mapping[str, str]) -> None:
+def deliver_inline(record: dict[str, Any], state_dir: str, environ: Mapping[str, str], fault: OSError | None = None) -> None:
     """Read the repository and call the brokers in this process, within `oberon.deadline`. Does not return: the process ends.
+
+    `fault` is why the spool could not be written, where that is why we are here.
 
     For then nothing that a broker left behind - a thread pool that Python would join, a child that holds the pusher's
     pipe - can make the pusher wait.
@@ -143,8 +144,6 @@ def deliver_inline(record: dict[str, Any], state_dir: str, environ: Mapping[str,
     from payload.push import Event
 
     configuration = config.load(record["path"], environ)
-    for problem in configuration.problems:
-        say(f"warning: oberon: {problem}")
     _keep_pusher_to_ourselves()
     inline.deliver(
         Event.from_record(record),
@@ -154,6 +153,7 @@ def deliver_inline(record: dict[str, Any], state_dir: str, environ: Mapping[str,
         environ=environ,
         say=say,
         read_in_thread=True,
+        fault=fault,
     )
     os._exit(0)
 

@@ -16,7 +16,6 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
 
 # As `brokers.config` has them; that module is too dear for this path.
@@ -62,7 +61,7 @@ def _handle(ui: Any, repo: Any, node: Any, node_last: Any, source: Any, url: Any
     try:
         _record(state_dir, record)
     except OSError as error:
-        _deliver_instead(ui, repo, record, state_dir, error)
+        _deliver(ui, repo, record, state_dir, error)
         return
     _wake(ui, state_dir)
     if settings.get("verbose", "").strip().lower() in _YES:
@@ -119,31 +118,15 @@ def _wake(ui: Any, state_dir: str) -> None:
 def _deliver_or_record(ui: Any, repo: Any, record: dict[str, Any], state_dir: str) -> None:
     """Inline; whatever stops it, the push goes to the spool whole (what was delivered may then be delivered twice)."""
     try:
-        _deliver(repo, record, state_dir, ui, lambda line: _say(ui, line))
+        _deliver(ui, repo, record, state_dir)
     except BaseException:
         _record(state_dir, record)
         _wake(ui, state_dir)
         raise
 
 
-def _deliver_instead(ui: Any, repo: Any, record: dict[str, Any], state_dir: str, error: OSError) -> None:
-    """Inline, because the spool cannot be written. One warning says so, with the path; what was delivered is not told."""
-    told = []
-
-    def say(line: str) -> None:
-        if line.startswith(("warning:", "error:")):
-            told.append(line)
-            _say(ui, line)
-
-    try:
-        _deliver(repo, record, state_dir, ui, say)
-    finally:
-        if not any(state_dir in line for line in told):  # the delivery's own record stands there too, and was warned of
-            reason = error.strerror or str(error)
-            _say(ui, f"warning: oberon cannot record pushes in {state_dir}: {reason}; see `oberon doctor`")
-
-
-def _deliver(repo: Any, record: dict[str, Any], state_dir: str, ui: Any, say: Callable[[str], None]) -> None:
+def _deliver(ui: Any, repo: Any, record: dict[str, Any], state_dir: str, fault: OSError | None = None) -> None:
+    """Inline; `fault` is why the spool could not be written, where that is why we are here: one warning says so at the end."""
     from hghooks import imports
 
     with _loading:
@@ -161,7 +144,8 @@ def _deliver(repo: Any, record: dict[str, Any], state_dir: str, ui: Any, say: Ca
         read=partial(read, repo=repo),
         state_dir=state_dir,
         environ=os.environ,
-        say=say,
+        say=partial(_say, ui),
+        fault=fault,
     )
 
 

@@ -36,6 +36,8 @@ class EventClaim:
     created_at: float
     lease: str
     """The fencing token."""
+    interrupted: int = 0
+    """How often in a row its lease had run out before: it, or one beside it, may kill the worker."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,8 @@ class DeliveryClaim:
     """The payload less `broker` and `service` (`payload.build.compose`)."""
     lease: str
     """The fencing token."""
+    interrupted: int = 0
+    """As of an event."""
 
 
 Claim = DeliveryClaim | EventClaim

@@ -30,6 +30,8 @@ def concerns(service: ServiceSettings, composed: Mapping[str, Any]) -> tuple[dic
     """The part of a payload (`payload.build.compose`'s) that is for `service`, and ''; or None and why it is skipped."""
     if any(option in SKIP_OPTIONS for option in composed["oberon"]["options"]):
         return None, "skipped: the push option oberon.skip"
+    if not composed["oberon"]["refs"] and not composed["commits"]:
+        return None, "skipped: no ref that counts has moved"
     refs = [ref for ref in composed["oberon"]["refs"] if matches(service.refs, ref["ref"], ref["name"])]
     if service.refs and not refs:
         return None, "skipped: refs filter"

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from brokers.config import Configuration, ServiceSettings, Settings
@@ -47,18 +47,32 @@ def deliver(
     environ: Mapping[str, str],
     say: Say,
     read_in_thread: bool = False,
+    fault: OSError | None = None,
 ) -> None:
     """Deliver `event` to every service within `oberon.deadline`; one line for each goes to `say`. Never raises Exception.
 
     `read` runs in the calling thread - Mercurial's objects belong to it - unless `read_in_thread`, which also keeps the
     deadline when the reading takes longer. Whatever runs a broker's code is in threads of its own.
+
+    `fault` is why the spool could not be written, where this stands in for the worker: then the pusher hears nothing but the
+    one line that says so.
     """
-    delivery = _Inline(event, configuration, state_dir, environ, say, time.monotonic() + configuration.settings.deadline_s)
+    delivery = _Inline(
+        event,
+        configuration,
+        state_dir,
+        environ,
+        say,
+        time.monotonic() + configuration.settings.deadline_s,
+        fault,
+        fault is not None,
+    )
     try:
         delivery.run(read, read_in_thread=read_in_thread)
     except Exception as error:
-        say(f"error: oberon: {visible(f'{type(error).__name__}: {error}')}")
+        delivery.tell(f"error: oberon: {visible(f'{type(error).__name__}: {error}')}")
         delivery.keep_for_later(None)
+    delivery.tell_of_the_record()
 
 
 @dataclass(slots=True)
@@ -69,6 +83,12 @@ class _Inline:
     environ: Mapping[str, str]
     say: Say
     deadline: float
+    fault: OSError | OutboxError | None = None
+    """What could not be written down, and why."""
+    quiet: bool = False
+    """The pusher hears of nothing else."""
+    unkept: list[str] = field(default_factory=list)
+    """What was neither delivered nor could be kept for a retry."""
     outbox: Outbox | None = None
     left_over: bool = False
     """Something stays in the outbox for a worker."""
@@ -80,7 +100,7 @@ class _Inline:
                 expansion = self._expand(read, claim, in_thread=read_in_thread)
             except Exception as error:
                 reason = str(error) if isinstance(error, BrokerError) else f"{type(error).__name__}: {error}"
-                self.say(f"warning: oberon: {visible(reason)}; it will be tried again")
+                self.tell(f"warning: oberon: {visible(reason)}; it will be tried again")
                 self._give_back(claim, reason)
                 return
             self._deliver_all(expansion, self._claims(claim, expansion))
@@ -93,11 +113,23 @@ class _Inline:
         try:
             spool.write(self.state_dir, record)
         except OSError as error:
-            self.say(
-                f"warning: oberon: this push is not kept for a retry: {self.state_dir}: {error.strerror}; see `oberon doctor`"
-            )
+            self._no_record(error)
+            self.unkept += ["the whole push"] if only is None else only
             return
         self._start_worker()
+
+    def tell(self, line: str) -> None:
+        """One line to the pusher, unless there is to be one only."""
+        if not self.quiet:
+            self.say(line)
+
+    def tell_of_the_record(self) -> None:
+        """At the end, one line if something could not be written down."""
+        if self.fault is None:
+            return
+        reason = self.fault.reason if isinstance(self.fault, OutboxError) else self.fault.strerror
+        lost = f"; not delivered, and not kept: {visible(', '.join(self.unkept))}" if self.unkept else ""
+        self.say(f"warning: oberon: cannot write to {self.state_dir}: {visible(str(reason))}{lost}; see `oberon doctor`")
 
     # -------------------------------------------------------------------------------------------------------- the steps
 
@@ -127,8 +159,7 @@ class _Inline:
         return claim
 
     def _no_record(self, error: OSError | OutboxError) -> None:
-        reason = error.reason if isinstance(error, OutboxError) else error.strerror
-        self.say(f"warning: oberon: no record of this push: {self.state_dir}: {visible(str(reason))}; see `oberon doctor`")
+        self.fault = self.fault or error
 
     def _expand(self, read: Read, claim: EventClaim | None, *, in_thread: bool) -> Expansion:
         settings = self.configuration.settings
@@ -169,7 +200,7 @@ class _Inline:
         for new in expansion.deliveries:
             if not new.skipped and claims is not None and new.service not in claims:
                 self.left_over = True
-                self.say(f"oberon: {visible(new.service)}: waits for an earlier push")
+                self.tell(f"oberon: {visible(new.service)}: waits for an earlier push")
             elif not new.skipped:
                 waiting.append(new.service)
         claims = claims or {}
@@ -218,13 +249,13 @@ class _Inline:
             self.left_over |= next_at is not None
         name = visible(service.service)
         if outcome.verdict is Verdict.DELIVERED:
-            self.say(f"oberon: {name}: delivered{f' ({visible(outcome.note)})' if outcome.note else ''}")
+            self.tell(f"oberon: {name}: delivered{f' ({visible(outcome.note)})' if outcome.note else ''}")
         elif outcome.verdict is Verdict.RETRY:
             # Without an outbox that is not sure yet: `keep_for_later` tells.
             again = "; it will be tried again" if claim is not None else ""
-            self.say(f"warning: oberon: {name}: {visible(outcome.reason)}{again}")
+            self.tell(f"warning: oberon: {name}: {visible(outcome.reason)}{again}")
         else:
-            self.say(f"warning: oberon: {name}: {visible(outcome.reason)}")
+            self.tell(f"warning: oberon: {name}: {visible(outcome.reason)}")
         return outcome.verdict is not Verdict.RETRY
 
     def _give_back(self, claim: EventClaim | None, reason: str) -> None:
@@ -238,7 +269,7 @@ class _Inline:
         try:
             wake.wake(self.state_dir, self.environ)
         except OSError as error:
-            self.say(f"warning: oberon: no worker could be started: {error.strerror}; the next push tries again")
+            self.tell(f"warning: oberon: no worker could be started: {error.strerror}; the next push tries again")
 
     def _remaining_s(self) -> float:
         return max(0.0, self.deadline - time.monotonic())

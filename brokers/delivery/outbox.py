@@ -125,7 +125,7 @@ class Outbox:
             return None
         only = None if row["only"] is None else tuple(json.loads(row["only"]))
         event = Event.from_record(json.loads(row["record"]))
-        return EventClaim(event, row["sequence"], only, row["attempts"], row["created_at"], lease)
+        return EventClaim(event, row["sequence"], only, row["attempts"], row["created_at"], lease, row["interrupted"])
 
     def events_after(self, claim: EventClaim) -> list[Event]:
         """The events of the same repository that came after this one, oldest first; at most MAX_LATER of them."""
@@ -230,6 +230,7 @@ class Outbox:
             created_at=row["created_at"],
             composed=json.loads(event["payload"]),
             lease=lease,
+            interrupted=row["interrupted"],
         )
 
     def finish(self, claim: DeliveryClaim, outcome: Outcome, next_at: float | None) -> bool:

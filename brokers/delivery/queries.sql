@@ -14,23 +14,25 @@ INSERT INTO event (id, repository, sequence, record, only, state, attempts, next
 VALUES (:id, :repository, :sequence, :record, :only, :state, :attempts, :now, :lease, :until, :now);
 
 -- name: claim_event
-UPDATE event SET state = 'leased', lease = :lease, lease_until = :until, attempts = attempts + 1
+UPDATE event SET
+    state = 'leased', lease = :lease, lease_until = :until, attempts = attempts + 1, interrupted = interrupted + (state = 'leased')
 WHERE id = (
     SELECT id FROM event
     WHERE (state = 'waiting' AND next_at <= :now) OR (state = 'leased' AND lease_until < :now)
     ORDER BY next_at, created_at, sequence LIMIT 1)
-RETURNING record, sequence, only, attempts, created_at;
+RETURNING record, sequence, only, attempts, interrupted, created_at;
 
 -- name: events_after
 SELECT record FROM event WHERE repository = :repository AND sequence > :sequence ORDER BY sequence LIMIT :most;
 
 -- name: read_event
 -- No row changes when the lease was lost.
-UPDATE event SET state = 'read', payload = :payload, lease = NULL, lease_until = NULL, reason = ''
+UPDATE event SET state = 'read', payload = :payload, lease = NULL, lease_until = NULL, reason = '', interrupted = 0
 WHERE id = :id AND lease = :lease AND state = 'leased';
 
 -- name: fail_event
-UPDATE event SET state = :state, reason = :reason, next_at = coalesce(:next_at, next_at), lease = NULL, lease_until = NULL
+UPDATE event SET
+    state = :state, reason = :reason, next_at = coalesce(:next_at, next_at), lease = NULL, lease_until = NULL, interrupted = 0
 WHERE id = :id AND lease = :lease AND state = 'leased';
 
 -- name: has_earlier
@@ -49,7 +51,8 @@ VALUES
 
 -- name: claim_delivery
 -- Passed over: endpoints that have their share under lease already, and ordered deliveries behind a push that is unread or unfinished.
-UPDATE delivery SET state = 'leased', lease = :lease, lease_until = :until, attempts = attempts + 1
+UPDATE delivery SET
+    state = 'leased', lease = :lease, lease_until = :until, attempts = attempts + 1, interrupted = interrupted + (state = 'leased')
 WHERE id = (
     SELECT due.id FROM delivery AS due
     WHERE ((due.state = 'waiting' AND due.next_at <= :now) OR (due.state = 'leased' AND due.lease_until < :now))
@@ -65,7 +68,7 @@ WHERE id = (
             WHERE unread.repository = due.repository AND unread.sequence < due.sequence
               AND unread.state IN ('waiting', 'leased')))
     ORDER BY due.next_at, due.id LIMIT 1)
-RETURNING id, event, service, endpoint, attempts, schedule_from, repeats, created_at;
+RETURNING id, event, service, endpoint, attempts, interrupted, schedule_from, repeats, created_at;
 
 -- name: event_of
 SELECT record, payload FROM event WHERE id = :id;
@@ -78,7 +81,7 @@ SELECT id, :number, :started_at, :duration_s, :outcome, :reason, :details FROM d
 -- name: finish_delivery
 UPDATE delivery SET
     state = :state, reason = :reason, note = :note, next_at = coalesce(:next_at, next_at),
-    lease = NULL, lease_until = NULL, finished_at = :finished_at
+    lease = NULL, lease_until = NULL, interrupted = 0, finished_at = :finished_at
 WHERE id = :id AND lease = :lease AND state = 'leased';
 
 -- name: release_event

@@ -156,21 +156,38 @@ class Scheduler:
     # ------------------------------------------------------------------------------------------------------ outbox to pool
 
     def _dispatch(self) -> None:
+        if any(job.key.interrupted for job in self._pool.running):
+            return  # a suspect runs alone, so that what stands beside it is not taken down, and not blamed
         # Half of the threads at most read: repositories that hang must not keep deliveries from their turn.
         most_reading = max(1, self._worker.limits.workers // 2)
         while self._pool.free and sum(isinstance(job.key, EventClaim) for job in self._pool.running) < most_reading:
             event = self._outbox.claim_event(LEASE_S)
             if event is None:
                 break
+            if self._must_wait(event):
+                return
             if event.attempts > len(EVENT_RETRY_S) + 1:
                 self._fail_event(event, "given up: the worker ended each time it was read", None)
             else:
                 self._submit(event, partial(self._read, event), READ_TIMEOUT_S)
+                if event.interrupted:
+                    return
         while self._pool.free:
             delivery = self._outbox.claim_delivery(LEASE_S, self._worker.limits.per_host)
             if delivery is None:
                 break
+            if self._must_wait(delivery):
+                return
             self._submit(delivery, partial(self._deliver, delivery), CONFIGURE_TIMEOUT_S)
+            if delivery.interrupted:
+                return
+
+    def _must_wait(self, claim: Claim) -> bool:
+        """Whether a worker was killed with `claim` under way, and it cannot run alone yet; then it is given back."""
+        if not claim.interrupted or not self._pool.running:
+            return False
+        self._outbox.release(claim)
+        return True
 
     def _submit(self, claim: Claim, work: Callable[[Job], Any], timeout_s: float) -> None:
         try:

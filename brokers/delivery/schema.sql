@@ -18,6 +18,7 @@ CREATE TABLE event (
     payload     TEXT,
     state       TEXT NOT NULL CHECK (state IN ('waiting', 'leased', 'read', 'dead')),
     attempts    INTEGER NOT NULL DEFAULT 0,
+    interrupted INTEGER NOT NULL DEFAULT 0,  -- how often in a row its lease ran out: it, or one beside it, may kill the worker
     next_at     REAL NOT NULL,
     lease       TEXT,
     lease_until REAL,
@@ -40,6 +41,7 @@ CREATE TABLE delivery (
     ordered     INTEGER NOT NULL DEFAULT 0,
     state       TEXT NOT NULL CHECK (state IN ('waiting', 'leased', 'delivered', 'dead', 'skipped')),
     attempts    INTEGER NOT NULL DEFAULT 0,
+    interrupted INTEGER NOT NULL DEFAULT 0,  -- likewise
     repeats     INTEGER NOT NULL DEFAULT 0,  -- how often it was sent again by hand
     schedule_from INTEGER NOT NULL DEFAULT 0, -- attempts before the last repeat: the schedule begins anew there
     next_at     REAL NOT NULL,

@@ -20,14 +20,14 @@ MAX_FILES = 100
 MAX_CHARS = 400_000
 """Of all commits together; the newest is always told."""
 
-_LETTERS = {"added": "A", "modified": "M", "removed": "R"}
+_LETTERS = {"added": "A", "modified": "M", "removed": "D"}
 _INDENT = "    "
 
 
 def body(payload: Mapping[str, Any]) -> str:
     """Lines, each with its line feed and without any other control character."""
     commits = payload["commits"]
-    told = _told(commits[-MAX_COMMITS:])
+    told = _told(commits[-MAX_COMMITS:], (payload.get("oberon") or {}).get("commits") or {})
     lines = [*_head(payload)]
     if len(commits) > 1:
         lines += ["", *_list(commits[-MAX_COMMITS:])]
@@ -83,12 +83,12 @@ def _list(commits: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         yield short(f"  {commit.get('node', '')}  {first_line(commit)}", COLUMNS)
 
 
-def _told(commits: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+def _told(commits: Sequence[Mapping[str, Any]], details: Mapping[str, Any]) -> list[list[str]]:
     """The lines of each commit that is told, oldest first."""
     told: list[list[str]] = []
     left = MAX_CHARS
     for commit in reversed(commits):
-        lines = [*_commit(commit)]
+        lines = [*_commit(commit, details.get(commit.get("raw_node"), {}))]
         left -= sum(len(line) + 1 for line in lines)
         if told and left < 0:
             break
@@ -96,11 +96,16 @@ def _told(commits: Sequence[Mapping[str, Any]]) -> list[list[str]]:
     return told
 
 
-def _commit(commit: Mapping[str, Any]) -> Iterator[str]:
+def _commit(commit: Mapping[str, Any], details: Mapping[str, Any]) -> Iterator[str]:
     revision = commit.get("revision")
     yield f"commit {commit.get('raw_node') or commit.get('node', '')}" + (f" ({revision})" if revision is not None else "")
-    for title, key in (("Author", "raw_author"), ("Date", "timestamp"), ("Branch", "branch")):
-        value = commit.get(key) or (commit.get("author") if key == "raw_author" else None)
+    # With the author's own zone where the payload has it; `timestamp` is in the server's, and does not say so.
+    date = str((details.get("author") or {}).get("date") or "").replace("T", " ") or commit.get("timestamp")
+    for title, value in (
+        ("Author", commit.get("raw_author") or commit.get("author")),
+        ("Date", date),
+        ("Branch", commit.get("branch")),
+    ):
         if value:
             yield f"{title}:".ljust(8) + text.visible(str(value))
     yield ""

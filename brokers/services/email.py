@@ -9,7 +9,8 @@ from typing import Any
 from brokers.base import BaseBroker, Field
 from brokers.render import mail
 from brokers.transport import sendmail, smtp
-from brokers.transport.mail import check_envelope, is_address
+from brokers.transport.mail import check_envelope
+from brokers.values import is_mail_address
 from payload.push import Person
 
 
@@ -30,8 +31,8 @@ class Email(BaseBroker):
     """
 
     fields = (
-        Field("To", required=True, type="list", help="the recipients' addresses"),
-        Field("From", help="the sender, as `Commits <commits@example.org>`; else oberon@ this machine"),
+        Field("To", required=True, type="mails", help="the recipients' addresses"),
+        Field("From", type="mail", help="the sender, as `Commits <commits@example.org>`; else oberon@ this machine"),
         Field("Host", default="localhost", help="the mail server"),
         Field("Port", type="integer", help="its port; else 25, for starttls 587, for tls 465"),
         Field(
@@ -50,7 +51,7 @@ class Email(BaseBroker):
         recipients = settings["to"]
         check_envelope(sender.email, recipients)
         author = mail.only_author(payload)
-        answerable = settings.get("reply-to") != "none" and "@" in author.email and is_address(author.email)
+        answerable = settings.get("reply-to") != "none" and "@" in author.email and is_mail_address(author.email)
         message = mail.message(payload, sender, recipients, reply_to=author if answerable else None)
         if settings.get("sendmail"):
             return sendmail.send(message, sender.email, recipients, settings["sendmail"])

@@ -410,7 +410,7 @@ def test_a_full_spool_is_delivered_around_with_one_warning(server, receiver, sta
     pushed = clone.push()
     assert len(receiver.requests) == 1
     assert sorted(lines(pushed), reverse=True) == [
-        f"warning: oberon cannot record pushes in {state_dir}: No space left on device; see `oberon doctor`",
+        f"warning: oberon: cannot write to {state_dir}: No space left on device; see `oberon doctor`",
         "the-next-hook-ran",
     ]
 

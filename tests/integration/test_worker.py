@@ -427,6 +427,28 @@ def test_a_payload_that_kills_the_worker_each_time_ends_as_dead(server, state_di
     assert (row["state"], row["reason"]) == ("dead", "given up: the worker ended during each attempt")
 
 
+def test_what_stood_beside_a_payload_that_kills_is_delivered_all_the_same(server, state_dir, file):
+    server.config("oberon.retry", "0.1s")
+    service(server, "slow", file, "a")
+    service(server, "poison", file, "b")
+    service(server, "slow", file, "c")
+    push_event(server, state_dir, 1)
+    ends = []
+    for _ in range(5):
+        worker = run_worker(state_dir, "--drain")
+        worker.communicate(timeout=30)
+        ends.append(worker.returncode)
+        connection = sqlite3.connect(state_dir / "outbox.sqlite3")
+        connection.execute("UPDATE delivery SET lease_until = 0 WHERE state = 'leased'")  # a minute later
+        connection.commit()
+        connection.close()
+    with Outbox.open(str(state_dir), time.time) as outbox:
+        states = {row["service"]: row["state"] for row in outbox.ask("deliveries_of", id=_first_event(outbox))}
+    assert states == {"a": "delivered", "b": "dead", "c": "delivered"}
+    assert ends[:2] == [9, 9]
+    assert ends[-1] == 0
+
+
 def test_when_too_many_brokers_never_end_the_worker_begins_anew(server, state_dir, file, tmp_path):
     broker_folder(tmp_path, RECORDING.replace("time.sleep(1.5)", "time.sleep(600)"))
     service(server, "slow", file, "stuck", timeout="0.1s")

@@ -218,7 +218,7 @@ def test_keys_in_any_case_and_the_later_entry_holds():
     ("key", "value", "expected"),
     [
         ("mode", "later", "oberon.mode in /etc/gitconfig: 'later' is not right; write detached or inline"),
-        ("Workers", "many", "oberon.Workers in /etc/gitconfig: 'many' is not right; write a whole number"),
+        ("Workers", "many", "oberon.workers in /etc/gitconfig: 'many' is not right; write a whole number"),
         ("workers", "0", "oberon.workers in /etc/gitconfig: '0' is not right; " + FROM_ONE),
         ("perHost", "0", "oberon.perHost in /etc/gitconfig: '0' is not right; " + FROM_ONE),
         ("deadline", "soon", "oberon.deadline in /etc/gitconfig: 'soon' is not right; " + DURATION),
@@ -297,7 +297,7 @@ def test_what_a_service_has_unless_told():
     ("key", "value", "expected"),
     [
         ("timeout", "soon", "service.ci.timeout in /etc/gitconfig: 'soon' is not right; " + DURATION),
-        ("Enabled", "perhaps", "service.ci.Enabled in /etc/gitconfig: 'perhaps' is not right; " + TRUTH),
+        ("Enabled", "perhaps", "service.ci.enabled in /etc/gitconfig: 'perhaps' is not right; " + TRUTH),
         (
             "retry",
             "",
@@ -490,3 +490,42 @@ def test_a_file_that_cannot_be_read(tmp_path, name, problem):
     assert caught.value.problem == problem.format(path=path)
     assert caught.value.setting == "oberon.authorMap"
     assert caught.value.remedy == "write lines `mail@example.org = login`"
+
+
+@pytest.mark.parametrize(
+    ("kind", "raw", "value"),
+    [
+        ("mail", "ann@example.org", "ann@example.org"),
+        ("mail", "Ann Example <ann@example.org>", "Ann Example <ann@example.org>"),
+        ("mails", "ann@example.org, root", ("ann@example.org", "root")),
+        ("events", "push !delete", ("push", "!delete")),
+        ("events", "re*", ("re*",)),
+        (
+            "hosts",
+            "external 10.1.0.0/16 *.corp.example ci fe80::/10",
+            ("external", "10.1.0.0/16", "*.corp.example", "ci", "fe80::/10"),
+        ),
+        ("positive duration", "1.5s", 1.5),
+    ],
+)
+def test_values_of_closer_types(kind, raw, value):
+    assert convert(raw, kind) == value
+
+
+@pytest.mark.parametrize(
+    ("kind", "raw", "remedy"),
+    [
+        ("mail", "garbage from", "write an address as a@example.org"),
+        ("mail", "Ann <ann@example.org", "write an address as a@example.org"),
+        ("mail", "Ann\nBcc: x <ann@example.org>", "write an address as a@example.org"),
+        ("mails", "not an@address, <x>", "write addresses one after another"),
+        ("mails", "", "write addresses one after another"),
+        ("events", "pushh", "write some of push, create"),
+        ("hosts", "internal", "write some of external, private, loopback"),
+        ("hosts", "10.1.0.0/99", "write some of external, private, loopback"),
+        ("positive duration", "0", "write a time that is more than none"),
+    ],
+)
+def test_what_is_no_value_of_a_closer_type_is_told(kind, raw, remedy):
+    with pytest.raises(ValueError, match=remedy):
+        convert(raw, kind)

@@ -9,8 +9,8 @@ import pytest
 from brokers.errors import DeliveryFailed, PermanentFailure
 from brokers.testing import Mailbox
 from brokers.transport import smtp
-from brokers.transport.mail import is_address
 from brokers.transport.smtp import Server
+from brokers.values import is_mail_address
 from tests.unit.brokers.transport.conftest import drip
 
 FROM = "oberon@example.org"
@@ -139,7 +139,7 @@ def test_one_recipient_is_put_off(mailbox, calling, message):
     ],
 )
 def test_an_address_holds_no_command(mailbox, calling, message, address):
-    assert not is_address(address)
+    assert not is_mail_address(address)
     call = calling()
     for sender, recipients in ((FROM, [address]), (address, TO)):
         with pytest.raises(PermanentFailure, match="is not a mail address"):
@@ -151,7 +151,7 @@ def test_an_address_holds_no_command(mailbox, calling, message, address):
     "address", ["root", "ann@localhost", "ann.b+c@mail.example.org", "o'neil@example.org", "a-b@x-y.example"]
 )
 def test_usual_addresses(address):
-    assert is_address(address)
+    assert is_mail_address(address)
 
 
 def test_a_dry_run_says_nothing(calling, message):
