@@ -151,6 +151,8 @@ class Configuration:
     """Those of `[oberon]`; each service has its own."""
     origins: Mapping[str, str] = field(default_factory=dict)
     """Key of `[oberon]` in lower case -> the file its value stands in."""
+    entries: tuple[Entry, ...] = ()
+    """Those that hold, as they stand in the files."""
 
     @property
     def all_problems(self) -> tuple[ConfigError, ...]:
@@ -178,6 +180,7 @@ class Configuration:
             services=tuple(_service(name, held) for name, held in services.items()),
             problems=tuple(problems),
             origins={key: entry.origin for key, entry in oberon.items()},
+            entries=tuple(entry for held in (oberon, *services.values()) for entry in held.values()),
         )
 
 

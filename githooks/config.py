@@ -16,9 +16,10 @@ from brokers.delivery.wake import child_environment
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
-    from brokers.config import Configuration
+    from brokers.config import Configuration, Entry
+    from brokers.errors import ConfigError
 
 # --null, so that values may have newlines; a key without `=` comes without a newline after it (git-config(1)).
 COMMAND = ("git", "config", "--null", "--show-origin", "--get-regexp", r"^(oberon|service)\.")
@@ -66,9 +67,10 @@ def load(path: str | None, environ: Mapping[str, str] | None = None) -> Configur
 
     Raises ConfigError if it cannot be read at all; what is wrong in it stands in the result.
     """
-    from brokers.config import Configuration, Entry
+    import dataclasses
+
+    from brokers.config import Configuration
     from brokers.errors import ConfigError
-    from payload.text import repair
 
     if path is not None and not os.path.isdir(path):
         raise ConfigError("there is no such repository", origin=path)
@@ -76,16 +78,39 @@ def load(path: str | None, environ: Mapping[str, str] | None = None) -> Configur
         found = values(path, os.environ if environ is None else environ)
     except (ConfigUnreadable, OSError) as error:
         raise ConfigError(str(error), remedy="see that `git config --list` works there") from error
-    entries = []
+    configuration = Configuration.parse(entries(found))
+    return dataclasses.replace(configuration, problems=configuration.problems + tuple(_nameless(found)))
+
+
+def entries(found: Iterable[tuple[str, str, str | None]]) -> list[Entry]:
+    """Each setting of what `values` found, in the same order."""
+    from brokers.config import Entry
+    from payload.text import repair
+
+    told = []
     for origin, written, value in found:
         key = repair(written)  # a service's name may hold any bytes
         section, _, rest = key.partition(".")
         service, dot, variable = rest.rpartition(".")
         if section == "oberon" and not dot:
-            entries.append(Entry(None, variable, value, origin))
-        elif section == "service" and dot:
-            entries.append(Entry(service, variable, value, origin))
-    return Configuration.parse(entries)
+            told.append(Entry(None, variable, value, origin))
+        elif section == "service" and service:
+            told.append(Entry(service, variable, value, origin))
+    return told
+
+
+def _nameless(found: Iterable[tuple[str, str, str | None]]) -> Iterator[ConfigError]:
+    """One problem for each setting of a `[service]` that has no name."""
+    from brokers.errors import ConfigError
+
+    for origin, key, value in found:
+        section, _, rest = key.partition(".")
+        service, _, variable = rest.rpartition(".")
+        if section == "service" and not service:
+            # Another setting's value may be a secret.
+            shown = value if variable == "broker" and value else "VALUE"
+            remedy = f"name the service, as `git config service.NAME.{variable} {shown}`"
+            yield ConfigError("this names no service", setting=key, origin=origin, remedy=remedy)
 
 
 def _file_of(origin: str, git_dir: str | None) -> str:

@@ -208,6 +208,15 @@ def _write_script(draft: Path, content: bytes) -> None:
 def uninstall(git_dir: str) -> Change:
     """Take out what `install` put in, and put a kept hook back; what is not ours stays. Raises OSError."""
     found = look(git_dir)
+    change = _take_out(found)
+    if found.shared and change.changed:
+        return Change(
+            change.changed, f"{change.told}; core.hooksPath names this folder, so every repository with it lost the hook"
+        )
+    return change
+
+
+def _take_out(found: Found) -> Change:
     if found.kind is not Kind.DISPATCHER:
         if found.link is None:
             return Change(changed=False, told=f"{found.hook}: there is no hook of ours")

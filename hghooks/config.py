@@ -7,11 +7,12 @@ trust (`hg help config.trusted`). Such values are reported as problems, for hg i
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from collections.abc import Iterator
 from typing import Any
 
 from brokers.config import Configuration, Entry
-from brokers.errors import ConfigError, ReadingError
+from brokers.errors import ConfigError, ReadingError, RepositoryGone
 from payload import text
 
 OBERON = b"oberon"
@@ -24,8 +25,10 @@ def load(path: str) -> Configuration:
 
     try:
         repo = repository.open_at(path)
-    except ReadingError as error:
+    except RepositoryGone as error:
         raise ConfigError(error.reason, origin=error.place, remedy="name the folder that holds .hg") from error
+    except ReadingError as error:
+        raise ConfigError(error.reason, origin=error.place, remedy=f"see that `hg -R {shlex.quote(path)} root` works") from error
     return effective(repo.ui)
 
 
@@ -51,7 +54,7 @@ def entries(ui: Any) -> list[Entry]:
 
 
 def _nameless(ui: Any) -> Iterator[ConfigError]:
-    for item, value in ui.configitems(SERVICES):
+    for item, _ in ui.configitems(SERVICES):
         service, dot, key = text.decode(item).rpartition(".")
         if not (dot and service and key):
             name = text.decode(item).strip(".") or "NAME"
@@ -59,7 +62,7 @@ def _nameless(ui: Any) -> Iterator[ConfigError]:
                 "this names no service, or no setting of one",
                 setting=f"services.{text.decode(item)}",
                 origin=_origin(ui, SERVICES, item),
-                remedy=f"write the service, a dot and the setting, as `{name}.broker = {text.decode(value) or 'post'}`",
+                remedy=f"write the service, a dot and the setting, as `{name}.broker = post`",
             )
 
 

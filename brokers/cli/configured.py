@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from brokers import loader
 from brokers.base import Field
-from brokers.config import OBERON_OPTIONS, SERVICE_OPTIONS, Configuration, ServiceSettings, Settings
+from brokers.config import OBERON_OPTIONS, SERVICE_OPTIONS, Configuration, Entry, Option, ServiceSettings, author_logins
 from brokers.delivery.attempt import MASK
 from brokers.errors import BrokerError, BrokerLoadError, ConfigError, UnknownBrokerError
-from brokers.secrets import REFERENCES
+from brokers.secrets import is_reference
+from brokers.values import convert
 
 # Of brokers that declare no fields (those of 2008), the name is all there is to go by.
 _SECRET_NAME = re.compile(r"pass(word|wd|phrase)?$|secret|token|api_?key|auth|credential|private|^key$", re.IGNORECASE)
@@ -31,26 +31,25 @@ class Value:
     """The file it stands in; '' for a default."""
 
 
-def setting_values(configuration: Configuration) -> list[Value]:
+Written = Mapping[tuple[str | None, str], str]
+"""(Service's name or None for `[oberon]`, key in lower case) -> what the file that holds says."""
+
+
+def as_written(entries: Iterable[Entry]) -> Written:
+    """`entries` in the order in which they override one another; a key that stands alone is `true`."""
+    return {(entry.service, entry.key.lower()): "true" if entry.value is None else entry.value for entry in entries}
+
+
+def setting_values(configuration: Configuration, written: Written) -> list[Value]:
     """Of `[oberon]`: each option, those not set with their default."""
-    rows = (row for row in dataclasses.fields(Settings) if "option" in row.metadata)
-    named = {option.name: row.name for row, option in zip(rows, OBERON_OPTIONS, strict=True)}
-    return [
-        _option_value(
-            option.name, option.default_text, getattr(configuration.settings, named[option.name]), configuration.origins
-        )
-        for option in OBERON_OPTIONS
-    ]
+    return [_option_value(option, written.get((None, option.name.lower())), configuration.origins) for option in OBERON_OPTIONS]
 
 
-def service_values(service: ServiceSettings, configuration: Configuration) -> list[Value]:
+def service_values(service: ServiceSettings, configuration: Configuration, written: Written) -> list[Value]:
     """Of one service: the broker first, its fields as written, then the options of every service; defaults too."""
-    rows = (row for row in dataclasses.fields(ServiceSettings) if "option" in row.metadata)
-    named = {option.name: row.name for row, option in zip(rows, SERVICE_OPTIONS, strict=True)}
     fields = _fields(service, configuration)
     common = [
-        _option_value(option.name, option.default_text, getattr(service, named[option.name]), service.origins)
-        for option in SERVICE_OPTIONS
+        _option_value(option, written.get((service.service, option.name.lower())), service.origins) for option in SERVICE_OPTIONS
     ]
     own = [
         Value(entry.key, masked(key, entry.value or "", fields.get(key), declared=bool(fields)), entry.origin)
@@ -67,11 +66,22 @@ def service_values(service: ServiceSettings, configuration: Configuration) -> li
 def masked(key: str, raw: str, row: Field | None, *, declared: bool) -> str:
     """`raw` as it may be shown: `****` for a secret, unless it is a reference to one; a password in an address too.
 
+    Where an address is wrong, nobody knows where its password stands, so all of it is masked.
+
     `row` is the broker's field, None if it has none of that name; `declared`: it has fields at all.
     """
     is_secret = row.secret if row else (not declared and bool(_SECRET_NAME.search(key)))
-    if is_secret and raw and raw.partition(":")[0] not in REFERENCES:
+    if is_secret and raw and not is_reference(raw):
         return MASK
+    return _without_login(raw, row.type if row else "string")
+
+
+def _without_login(raw: str, type_name: str) -> str:
+    if type_name == "url" and raw and not is_reference(raw):
+        try:
+            convert(raw, type_name)
+        except ValueError:
+            return MASK
     return _USERINFO.sub(rf"\1:{MASK}@", raw)
 
 
@@ -99,6 +109,26 @@ def problems_of(service: ServiceSettings, configuration: Configuration) -> list[
     return found + broker.settings_of(service)[1]
 
 
+def problems_of_settings(configuration: Configuration) -> list[ConfigError]:
+    """All that is wrong with `[oberon]`: its options, and the files that they name."""
+    found = list(configuration.problems)
+    try:
+        author_logins(configuration.settings.author_map)
+    except ConfigError as error:
+        found.append(_with_origin(configuration, error.problem, error.setting, error.remedy))
+    if configuration.settings.broker_path:
+        for broker in loader.available(configuration.settings.broker_path):
+            if broker.problem:
+                remedy = "mend the file; `oberon brokers --path DIR` tries it again"
+                found.append(_with_origin(configuration, f"{broker.place}: {broker.problem}", "oberon.brokerPath", remedy))
+    return found
+
+
+def _with_origin(configuration: Configuration, problem: str, setting: str, remedy: str) -> ConfigError:
+    origin = configuration.origins.get(setting.removeprefix("oberon.").lower(), "")
+    return ConfigError(problem, setting=setting, origin=origin, remedy=remedy)
+
+
 def problem_record(problem: ConfigError) -> dict[str, str]:
     """For --json."""
     return {"setting": problem.setting, "origin": problem.origin, "problem": problem.problem, "remedy": problem.remedy}
@@ -116,13 +146,14 @@ def _fields(service: ServiceSettings, configuration: Configuration) -> dict[str,
         return {}
 
 
-def _option_value(name: str, default_text: str, value: Any, origins: Mapping[str, str]) -> Value:
-    origin = origins.get(name.lower(), "")
-    return Value(name, _USERINFO.sub(rf"\1:{MASK}@", _written(value) if origin else default_text), origin)
+def _option_value(option: Option, raw: str | None, origins: Mapping[str, str]) -> Value:
+    if raw is None:
+        return Value(option.name, option.default_text, "")
+    return Value(option.name, _without_login(raw, option.type), origins.get(option.name.lower(), ""))
 
 
 def _written(value: Any) -> str:
-    """A converted value as one would write it."""
+    """A broker's default as one would write it."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):

@@ -8,9 +8,12 @@ from pathlib import Path
 
 from brokers.cli import arguments as common
 from brokers.cli import listing, output, state
+from brokers.cli.main import DONE, FAILED
 from brokers.cli.repository import find
+from brokers.cli.state import Trouble
 from brokers.delivery import record
 from brokers.delivery.outcome import State
+from brokers.delivery.record import Delivery, Spool, UnreadPush
 
 DEFAULT_LIMIT = 50
 
@@ -41,20 +44,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def filters(parser: argparse.ArgumentParser) -> None:
     """`arguments.repo` and `arguments.service`."""
-    parser.add_argument("--repo", metavar="REPO", help="only those of the repository at this path")
+    parser.add_argument("--repo", metavar="REPO", help="only those of the repository at this path, in its state directory")
     parser.add_argument("--service", metavar="NAME", help="only those for the service of this name")
 
 
-def repository_path(given: str | None) -> str | None:
-    """The path in the record of `--repo`: of a repository, or, of one that is gone, the path itself."""
-    return None if given is None else find(given).path if Path(given).exists() else str(Path(given).absolute())
+def places(arguments: argparse.Namespace) -> tuple[str, str | None]:
+    """The state directory, and the path in the record of `--repo`: of a repository, or, of one that is gone, the path itself."""
+    if arguments.repo is not None and Path(arguments.repo).exists():
+        repository = find(arguments.repo)
+        return state.of_repository(arguments.state_dir, repository), repository.path
+    return state.of_machine(arguments.state_dir), None if arguments.repo is None else str(Path(arguments.repo).absolute())
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """0."""
-    state_dir = state.of_machine(arguments.state_dir)
-    repository = repository_path(arguments.repo)
-    with record.existing_outbox(state_dir) as outbox:
+    """0; 1 if no push can be recorded."""
+    state_dir, repository = places(arguments)
+    trouble = state.trouble(state_dir)
+    found: list[Delivery] = []
+    unread: list[UnreadPush] = []
+    spooled = Spool()
+    with state.reported(trouble), record.existing_outbox(state_dir) as outbox:
         found = record.deliveries(
             outbox,
             repository=repository,
@@ -65,27 +74,36 @@ def run(arguments: argparse.Namespace) -> int:
             most=arguments.limit,
         )
         unread = record.unread(outbox, repository, arguments.limit)
+        spooled = record.spooled(state_dir)
     if arguments.dead:
         unread = [push for push in unread if push.state == State.DEAD]
     if arguments.failed:
         unread = [push for push in unread if push.reason]
-    spooled = record.spooled(state_dir)
     if arguments.json:
         output.as_json(
             {
                 "deliveries": [listing.as_record(delivery) for delivery in found],
                 "unread": [listing.push_record(push) for push in unread],
                 "spool": listing.spool_record(spooled),
+                "problems": [] if trouble is None else [str(trouble)],
             }
         )
-        return 0
+    else:
+        _tell(state_dir, found, unread, spooled, trouble)
+    return DONE if trouble is None else FAILED
+
+
+def _tell(state_dir: str, found: list[Delivery], unread: list[UnreadPush], spooled: Spool, trouble: Trouble | None) -> None:
     if found:
         output.table(listing.HEADS, map(listing.row, found))
-    else:
+    elif trouble is None and not state.is_there(state_dir):
+        output.say(f"no deliveries: {state_dir} is {state.NOT_THERE}")
+    elif trouble is None:
         output.say(f"no such deliveries in {state_dir}")
     for push in unread:
         why = f": {push.reason}" if push.reason else ""
         output.say(f"push {push.id} of {push.repository}: {'given up' if push.state == State.DEAD else 'not read yet'}{why}")
     if spooled.waiting:
         output.say(f"{listing.number(spooled.waiting, 'push waits', 'pushes wait')} in the spool for a worker")
-    return 0
+    if trouble is not None:
+        output.say(f"error: {trouble}")

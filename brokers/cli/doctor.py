@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from brokers.cli import arguments as common
 from brokers.cli import output, state
-from brokers.cli.checks import Check, Level, error, hooks, machine, settings
+from brokers.cli.checks import Check, Level, hooks, machine, settings
 from brokers.cli.main import DONE, FAILED, USAGE
 from brokers.cli.repository import Repository, find
 from brokers.errors import ConfigError
@@ -61,11 +61,11 @@ def _repository(repository: Repository, given: str | None) -> Iterator[Check]:
     try:
         configuration = repository.configuration()
     except ConfigError as problem:
-        yield error("configuration", str(problem), problem.remedy, is_setting=True)
+        yield settings.of_problem(problem)
         return
     yield from machine.state(given or repository.state_dir(configuration))
     yield from settings.settings(configuration)
-    yield from settings.services(configuration)
+    yield from settings.services(configuration, repository)
 
 
 def _tell(check: Check) -> None:

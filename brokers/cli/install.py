@@ -6,18 +6,11 @@ import argparse
 import shlex
 
 from brokers.cli import arguments as common
-from brokers.cli import output
+from brokers.cli import first_service, output
 from brokers.cli.repository import Repository, find
 from brokers.errors import BrokerError, ConfigError
 
-_NEXT = {
-    "git": (
-        "git --git-dir={path} config service.ci.broker post",
-        "git --git-dir={path} config service.ci.url https://ci.example.org/hook",
-    ),
-    "hg": ("[services]", "ci.broker = post", "ci.url = https://ci.example.org/hook"),
-}
-_WHERE = {"git": "name a service, for example:", "hg": "name a service, for example by these lines in {path}/.hg/hgrc:"}
+_GIT, _HG = Repository("git", "/srv/git/app.git"), Repository("hg", "/srv/hg/app")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser,
         "Put the hook into a repository. git: hooks/post-receive becomes a link; where a forge keeps its hooks in\n"
         "hooks/post-receive.d, the link goes there. Mercurial: two lines at the end of .hg/hgrc. What is there already stays:\n"
-        "another git hook makes it refuse, unless --chain says to run both. It may be called again.",
+        "another git hook makes it refuse, unless --chain says to run both. It may be called again.\n\n" + _naming(),
         """
         oberon install /srv/git/app.git
         oberon install --chain /srv/git/app.git
@@ -39,6 +32,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="git: keep a hook that is there as hooks/post-receive.d/00-post-receive, and run it and then ours",
     )
+
+
+def _naming() -> str:
+    """For --help: how to go on, for either."""
+    told = []
+    for scm, each in (("git", _GIT), ("Mercurial", _HG)):
+        told += [f"{scm}: {first_service.where(each)}", *("  " + line for line in first_service.lines(each))]
+    return "\n".join(told)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -69,7 +70,7 @@ def _tell_next(repository: Repository) -> None:
     if services:
         output.say(f"services: {', '.join(services)}; next: oberon test {path} {shlex.quote(services[0])} --dry-run")
         return
-    output.say(f"next, {_WHERE[repository.scm].format(path=repository.path)}")
-    for line in _NEXT[repository.scm]:
-        output.say("  " + line.format(path=path))
+    output.say(f"next, {first_service.where(repository)}")
+    for line in first_service.lines(repository):
+        output.say("  " + line)
     output.say(f"then see: oberon doctor {path}")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 from brokers.cli import output
 from brokers.delivery.outcome import State
-from brokers.delivery.record import Delivery, Spool, UnreadPush
+from brokers.delivery.record import Delivery, Late, Spool, UnreadPush
 
 HEADS = ("ID", "PUSH", "REPOSITORY", "SERVICE", "STATE", "TRIES", "WHEN", "REASON OR NOTE")
 
@@ -72,6 +73,14 @@ def push_record(push: UnreadPush) -> dict[str, Any]:
 def spool_record(spool: Spool) -> dict[str, Any]:
     """For --json."""
     return {"waiting": spool.waiting, "bad": spool.bad, "oldest_s": None if spool.oldest_s is None else round(spool.oldest_s, 1)}
+
+
+def late(found: Late, state_dir: str) -> tuple[str, str]:
+    """What is late, in one line, and the command that mends it, or where to look."""
+    due = f"{number(found.count, 'push or delivery is', 'pushes or deliveries are')} due since {output.local(found.since)}"
+    if found.worker:
+        return f"{due}, though a worker runs", f"see {state_dir}/worker.log"
+    return f"{due}, and no worker runs", f"oberon run --drain --state-dir {shlex.quote(state_dir)}"
 
 
 def number(count: int, one: str, many: str) -> str:

@@ -13,6 +13,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from typing import NoReturn
 
 DONE, FAILED, USAGE, BUG, INTERRUPTED = 0, 1, 2, 3, 130
 """The exit codes: done; something failed; usage or configuration; a fault of Oberon's; interrupted."""
@@ -44,6 +45,7 @@ EXIT_CODES = (
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `oberon ARGV` (None: this process's arguments); the exit code. Never raises Exception."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    _stand_in_for_closed_streams()
     try:
         code = _run(arguments)
         sys.stdout.flush()
@@ -59,10 +61,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
+class _Parser(argparse.ArgumentParser):
+    """Its errors name arguments, in which anything may stand."""
+
+    def error(self, message: str) -> NoReturn:
+        """End with a usage error."""
+        from brokers.cli.output import repaired
+
+        super().error(repaired(message))
+
+
 def _run(arguments: list[str]) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a terminal whose encoding lacks a character is no reason to fail
+    if arguments[:1] == ["help"] and len(arguments) > 1:
+        arguments = [arguments[1], "--help"]
     if not arguments or arguments[0] in ("--help", "-h", "help"):
         print(_overview())
         return DONE if arguments else USAGE
@@ -78,9 +92,7 @@ def _run(arguments: list[str]) -> int:
         print(f"{USAGE_TEXT}\noberon: there is no command {name!a}; {way_out}", file=sys.stderr)
         return USAGE
     module = import_module(COMMANDS[name][0])
-    parser = argparse.ArgumentParser(
-        prog=f"oberon {name}", formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
+    parser = _Parser(prog=f"oberon {name}", formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
     module.add_arguments(parser)
     code: int = module.run(parser.parse_args(rest))
     return code
@@ -114,6 +126,13 @@ def _failed(error: Exception) -> int:
     else:
         print(f"error: {repaired(str(error) or type(error).__name__)}", file=sys.stderr)
     return code
+
+
+def _stand_in_for_closed_streams() -> None:
+    """Open those of the standard streams that our caller has closed; their numbers would go to the next files we open."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 - it stays open to the end
 
 
 def _let_stdout_go() -> None:

@@ -9,8 +9,8 @@ import time
 from dataclasses import dataclass, field
 
 from brokers.cli import arguments as common
-from brokers.cli import listing, output, state
-from brokers.cli.deliveries import filters, repository_path
+from brokers.cli import listing, output
+from brokers.cli.deliveries import filters, places
 from brokers.delivery import record, wake
 from brokers.delivery.outbox import Outbox
 from brokers.delivery.outcome import State
@@ -51,15 +51,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """0; 1 if one of those named cannot be sent again."""
     by_filter = arguments.dead or arguments.since is not None
-    if bool(arguments.ids) == by_filter:
+    if arguments.ids and by_filter:
+        raise ConfigError("numbers, or --dead or --since: one or the other", remedy="leave either out")
+    if not arguments.ids and not by_filter:
         raise ConfigError("which deliveries?", remedy="name their numbers, or say --dead or --since DURATION")
     if arguments.ids and (arguments.repo or arguments.service):
         raise ConfigError("--repo and --service choose among --dead or --since", remedy="leave them out beside numbers")
-    state_dir = state.of_machine(arguments.state_dir)
+    state_dir, repository = places(arguments)
     with record.existing_outbox(state_dir) as outbox:
         if outbox is None:
             raise ConfigError("there are no deliveries yet", origin=state_dir, remedy="is it the right --state-dir?")
-        done = _named(outbox, arguments.ids) if arguments.ids else _chosen(outbox, arguments)
+        done = _named(outbox, arguments.ids) if arguments.ids else _chosen(outbox, arguments, repository)
     worker = _wake(state_dir) if done.deliveries or done.pushes else None
     if arguments.json:
         output.as_json({"deliveries": done.deliveries, "pushes": done.pushes, "refused": done.refused, "worker": worker})
@@ -91,9 +93,8 @@ def _named(outbox: Outbox, ids: list[str]) -> _Done:
     return done
 
 
-def _chosen(outbox: Outbox, arguments: argparse.Namespace) -> _Done:
+def _chosen(outbox: Outbox, arguments: argparse.Namespace, repository: str | None) -> _Done:
     done = _Done()
-    repository = repository_path(arguments.repo)
     since = None if arguments.since is None else time.time() - arguments.since
     states = (State.DEAD,) if arguments.dead else (State.DEAD, State.WAITING)
     chosen = record.deliveries(outbox, repository=repository, service=arguments.service, since=since)

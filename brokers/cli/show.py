@@ -96,11 +96,13 @@ def _show_attempt(attempt: Attempt) -> None:
     show_details(attempt.details)
 
 
-def show_details(details: Any) -> None:
-    """Print `exchanges`, `printed` and `traceback` of an attempt, as far as there are any."""
+def show_details(details: Any, *, answers: bool = True) -> None:
+    """Print `exchanges`, `printed` and `traceback` of an attempt, as far as there are any; `answers`: with what came back."""
     for exchange in details.get("exchanges", ()):
         output.say(f"  request ({exchange['transport']}):")
         output.block(exchange["request"])
+        if not answers:
+            continue
         status = "none" if exchange["status"] is None else exchange["status"]
         output.say(f"  answer (status {status}, {exchange['duration_s']:.2f} s){':' if exchange['response'] else ''}")
         if exchange["response"]:

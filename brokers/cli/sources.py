@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from brokers.config import Configuration, Settings
-from brokers.delivery.expansion import Source
 from payload.push import Event, Push
 
 
@@ -42,6 +41,6 @@ class HgSource:
         return changes.read(event, settings, needs)
 
 
-def by_scm() -> Mapping[str, Source]:
+def by_scm() -> Mapping[str, GitSource | HgSource]:
     """`git` and `hg`, each with its reader."""
     return {"git": GitSource(), "hg": HgSource()}

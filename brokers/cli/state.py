@@ -1,19 +1,39 @@
-"""Which state directory a command is about."""
+"""Which state directory a command is about, and whether a push can be recorded there."""
 
 from __future__ import annotations
 
 import os
+import pwd
+import shlex
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
 
 from brokers.cli.arguments import STATE_VARIABLE
+from brokers.cli.repository import Repository
 from brokers.config import Configuration, Settings
 from brokers.delivery import statedir
-from brokers.errors import ConfigError
+from brokers.errors import ConfigError, PlacedError
+
+MIN_FREE_BYTES = 1024 * 1024
+"""With less there is no room for a push, the outbox's next pages and its journal."""
+
+NOT_THERE = "not there yet; the first push makes it"
 
 
 def of_machine(given: str | None) -> str:
     """For commands about no one repository: `given` (--state-dir), OBERON_STATE_DIR, git's global oberon.stateDir, the default."""
+    return _named(given) or statedir.choose(machine_settings().state_dir, os.environ)
+
+
+def of_repository(given: str | None, repository: Repository) -> str:
+    """For commands that may be about one repository: likewise, but its own oberon.stateDir. Raises ConfigError."""
+    return _named(given) or repository.state_dir(repository.configuration())
+
+
+def _named(given: str | None) -> str | None:
     chosen = given or os.environ.get(STATE_VARIABLE)
-    return os.path.abspath(chosen) if chosen else statedir.choose(machine_settings().state_dir, os.environ)  # noqa: PTH100 - links stay
+    return os.path.abspath(chosen) if chosen else None  # noqa: PTH100 - links stay
 
 
 def machine_settings() -> Settings:
@@ -29,3 +49,72 @@ def machine_configuration() -> Configuration:
         return config.load(None)
     except ConfigError as error:
         return Configuration(Settings(), (), (error,))
+
+
+# ------------------------------------------------------------------------------------------------------ whether it can be used
+
+
+class Trouble(NamedTuple):
+    """Why no push can be recorded in a state directory."""
+
+    told: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.told}; {self.remedy}"
+
+
+def is_there(path: str | os.PathLike[str]) -> bool:
+    """Whether there is something at `path`, as far as this user can tell."""
+    try:
+        return Path(path).exists()
+    except PermissionError:
+        return False
+
+
+def trouble(state_dir: str) -> Trouble | None:
+    """Why this user cannot record a push there; None if nothing is in the way. Nothing is made."""
+    quoted = shlex.quote(state_dir)
+    place = Path(state_dir)
+    nearest = next(folder for folder in (place, *place.parents) if is_there(folder))
+    missing = nearest != place
+    new = place / "spool" / "new"
+    if not nearest.is_dir():
+        told = f"{nearest} is not a directory"
+        return Trouble(f"{state_dir} cannot be made: {told}" if missing else told, "name another directory as oberon.stateDir")
+    if missing and not os.access(nearest, os.W_OK | os.X_OK):
+        told = f"{state_dir} is not there, and {me()} cannot make it in {nearest}"
+        return Trouble(told, f"install -d -m 700 -o {me()} {quoted}, or name another as oberon.stateDir")
+    if not missing and not os.access(place, os.R_OK | os.W_OK | os.X_OK):
+        told = f"{me()} cannot write to {state_dir}, which is {name_of(place.stat().st_uid)}'s"
+        return Trouble(told, f"run this as the user the hooks run as, or chown -R {me()} {quoted}")
+    if is_there(new) and not new.is_dir():
+        return Trouble(f"{new} is not a directory", f"move it away: mv {shlex.quote(str(new))} {shlex.quote(str(new))}.old")
+    if is_there(new) and not os.access(new, os.R_OK | os.W_OK | os.X_OK):
+        return Trouble(f"{me()} cannot write to {new}", f"chown -R {me()} {shlex.quote(str(new.parent))}")
+    return _no_space(nearest)
+
+
+def _no_space(folder: Path) -> Trouble | None:
+    room = os.statvfs(folder)
+    if room.f_bavail * room.f_frsize >= MIN_FREE_BYTES:
+        return None
+    return Trouble(f"no space left in {folder}", "make room, or name a directory on another file system as oberon.stateDir")
+
+
+def reported(found: Trouble | None) -> suppress:
+    """Within it, what cannot be read because of a trouble that is told anyway is passed over."""
+    return suppress(*((PlacedError, OSError) if found else ()))
+
+
+def me() -> str:
+    """This user's name."""
+    return name_of(os.getuid())
+
+
+def name_of(uid: int) -> str:
+    """A user's name, or the number of one without."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)

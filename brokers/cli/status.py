@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from brokers.cli import arguments as common
 from brokers.cli import listing, output, state
+from brokers.cli.state import Trouble
 from brokers.delivery import record
 from brokers.delivery.outcome import State
-from brokers.delivery.record import Failing, Spool
-
-STUCK_S = 600.0
-"""What should have been done so long ago is stuck."""
+from brokers.delivery.record import Failing, Late, Spool
 
 _SHOWN = (State.WAITING, State.LEASED, State.READ, State.DELIVERED, State.SKIPPED, State.DEAD)
 
@@ -21,18 +20,21 @@ _SHOWN = (State.WAITING, State.LEASED, State.READ, State.DELIVERED, State.SKIPPE
 @dataclass(frozen=True, slots=True)
 class _Status:
     state_dir: str
-    worker: bool
-    spool: Spool
-    pushes: dict[str, int]
-    deliveries: dict[str, int]
-    oldest_waiting_s: float | None
-    overdue_s: float | None
-    failing: list[Failing]
+    exists: bool
+    trouble: Trouble | None
+    worker: bool = False
+    spool: Spool = field(default_factory=Spool)
+    pushes: dict[str, int] = field(default_factory=dict)
+    deliveries: dict[str, int] = field(default_factory=dict)
+    oldest_waiting_s: float | None = None
+    overdue_s: float | None = None
+    late: Late | None = None
+    failing: list[Failing] = field(default_factory=list)
 
     @property
     def problems(self) -> list[str]:
         """What makes the exit code 1."""
-        found = []
+        found = [] if self.trouble is None else [str(self.trouble)]
         if dead := self.deliveries.get(State.DEAD, 0):
             found.append(f"{listing.number(dead, 'delivery is', 'deliveries are')} dead: see `oberon deliveries --dead`")
         if dead := self.pushes.get(State.DEAD, 0):
@@ -40,10 +42,9 @@ class _Status:
         if self.spool.bad:
             where = f"{self.state_dir}/spool/bad"
             found.append(f"{listing.number(self.spool.bad, 'spool file is', 'spool files are')} no event: look into {where}")
-        late_s = max(self.overdue_s or 0.0, self.spool.oldest_s or 0.0)
-        if late_s > STUCK_S:
-            way_out = f"see {self.state_dir}/worker.log" if self.worker else "no worker runs: start one with `oberon run`"
-            found.append(f"deliveries are stuck: some were due {output.span(late_s)} ago; {way_out}")
+        if self.late is not None:
+            told, remedy = listing.late(self.late, self.state_dir)
+            found.append(f"{told}: {remedy}" if self.late.worker else f"{told}: `{remedy}`")
         return found
 
 
@@ -52,7 +53,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     common.describe(
         parser,
         "Count pushes and deliveries by their state, and tell the last error of each service that has one.\n"
-        "Exit code 1 if something is dead, is no event, or is stuck (due for more than 10 minutes), else 0: fit for monitoring.",
+        "Exit code 1 if no push can be recorded, or something is dead, is no event, or is stuck (due for 10 minutes, or for one\n"
+        "where no worker runs), else 0: fit for monitoring.",
         """
         oberon status
         oberon status --json | jq .deliveries.waiting
@@ -63,7 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """0; 1 if something is dead or stuck."""
+    """0; 1 if no push can be recorded, or something is dead or stuck."""
     status = _look(state.of_machine(arguments.state_dir))
     if arguments.json:
         output.as_json(_record(status))
@@ -73,19 +75,29 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _look(state_dir: str) -> _Status:
+    trouble = state.trouble(state_dir)
+    status = _Status(state_dir, state.is_there(state_dir), trouble)
+    with state.reported(trouble):
+        return _counted(status)
+    return status
+
+
+def _counted(status: _Status) -> _Status:
     now = time.time()
-    with record.existing_outbox(state_dir) as outbox:
+    with record.existing_outbox(status.state_dir) as outbox:
         oldest_at, due_at = record.oldest_waiting_at(outbox), record.overdue_since(outbox)
-        spooled = record.spooled(state_dir)
+        spooled = record.spooled(status.state_dir)
+        worker = record.worker_runs(status.state_dir)
         ages = [age for age in (None if oldest_at is None else now - oldest_at, spooled.oldest_s) if age is not None]
-        return _Status(
-            state_dir=state_dir,
-            worker=record.worker_runs(state_dir),
+        return dataclasses.replace(
+            status,
+            worker=worker,
             spool=spooled,
             pushes=record.counts(outbox, "count_events"),
             deliveries=record.counts(outbox, "count_deliveries"),
             oldest_waiting_s=max(ages, default=None),
             overdue_s=None if due_at is None else max(0.0, now - due_at),
+            late=record.late(outbox, spooled, worker=worker, now=now),
             failing=record.failing(outbox),
         )
 
@@ -96,6 +108,7 @@ def _record(status: _Status) -> dict[str, object]:
 
     return {
         "state_dir": status.state_dir,
+        "exists": status.exists,
         "worker": status.worker,
         "spool": listing.spool_record(status.spool),
         "pushes": {name: status.pushes.get(name, 0) for name in ("waiting", "leased", "read", "dead")},
@@ -124,7 +137,7 @@ def _tell(status: _Status) -> None:
     output.table(
         ("", ""),
         [
-            ("state", status.state_dir),
+            ("state", status.state_dir if status.exists or status.trouble else f"{status.state_dir}, {state.NOT_THERE}"),
             ("worker", "runs" if status.worker else "none runs; the next push starts one"),
             ("spool", f"{status.spool.waiting} waiting, {status.spool.bad} bad"),
             ("pushes", told(status.pushes)),

@@ -62,13 +62,15 @@ def run(arguments: argparse.Namespace) -> int:
     composed, source = _payload(arguments, repository, configuration)
     narrowed, skipped = concerns(service, composed) if "oberon" in composed else (composed, "")
     outcome = _tried(service, configuration, narrowed or composed, dry_run=arguments.dry_run)
+    if arguments.dry_run:
+        outcome = _unanswered(outcome)
     if arguments.json:
         output.as_json(_record(arguments, source, skipped, outcome))
     else:
         output.say(f"{source} to {service.service} ({service.broker}){', as a dry run' if arguments.dry_run else ''}")
         if skipped:
             output.say(f"  in earnest it would be {skipped}")
-        show_details(outcome.details)
+        show_details(outcome.details, answers=not arguments.dry_run)
         output.say(_verdict(outcome, dry_run=arguments.dry_run))
     return DONE if outcome.verdict is Verdict.DELIVERED else FAILED
 
@@ -103,6 +105,12 @@ def _tried(service: ServiceSettings, configuration: Configuration, composed: dic
     return outcome
 
 
+def _unanswered(outcome: Outcome) -> Outcome:
+    """Of a dry run: less the answer and the note that stand in for what nobody said."""
+    exchanges = [{**exchange, "status": None, "response": ""} for exchange in outcome.details.get("exchanges", [])]
+    return dataclasses.replace(outcome, note="", details={**outcome.details, "exchanges": exchanges})
+
+
 def _verdict(outcome: Outcome, *, dry_run: bool) -> str:
     if outcome.verdict is Verdict.DELIVERED:
         note = f": {outcome.note}" if outcome.note else ""
@@ -117,7 +125,7 @@ def _record(arguments: argparse.Namespace, source: str, skipped: str, outcome: O
         "payload": source,
         "dry_run": arguments.dry_run,
         "skipped": skipped or None,
-        "outcome": outcome.verdict,
+        "outcome": None if arguments.dry_run and outcome.verdict is Verdict.DELIVERED else outcome.verdict,
         "reason": outcome.reason,
         "note": outcome.note,
         "duration_s": round(outcome.duration_s, 3),

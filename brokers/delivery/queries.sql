@@ -129,6 +129,13 @@ SELECT min(due) AS due FROM (
         WHERE unread.repository = late.repository AND unread.sequence < late.sequence
           AND unread.state IN ('waiting', 'leased'))));
 
+-- name: count_due
+-- How many pushes and deliveries are due, ordered ones that wait for their turn among them.
+SELECT
+    (SELECT count(*) FROM event WHERE (state = 'waiting' AND next_at <= :now) OR (state = 'leased' AND lease_until < :now))
+    + (SELECT count(*) FROM delivery WHERE (state = 'waiting' AND next_at <= :now) OR (state = 'leased' AND lease_until < :now))
+    AS n;
+
 -- name: count_deliveries
 SELECT state, count(*) AS n, min(created_at) AS oldest FROM delivery GROUP BY state;
 

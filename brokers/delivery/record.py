@@ -21,6 +21,10 @@ from brokers.delivery.outbox import FILE, Outbox
 from brokers.delivery.outcome import State
 
 NO_LIMIT = -1  # SQLite's
+STUCK_S = 600.0
+"""What is due for so long although a worker runs is stuck."""
+UNATTENDED_S = 60.0
+"""What is due for so long while no worker runs will wait for the next push; a hook starts one within a second."""
 
 
 class _Row:
@@ -109,6 +113,17 @@ class Spool:
     """Age of the oldest that waits; None if none does."""
 
 
+@dataclass(frozen=True, slots=True)
+class Late:
+    """What is due for longer than it takes."""
+
+    count: int
+    """Pushes and deliveries."""
+    since: float
+    worker: bool
+    """Whether one runs."""
+
+
 @contextmanager
 def existing_outbox(state_dir: str) -> Iterator[Outbox | None]:
     """The outbox of `state_dir`; None where there is none yet, and none is made. Raises OutboxError."""
@@ -195,6 +210,16 @@ def oldest_waiting_at(outbox: Outbox | None) -> float | None:
     questions = ("count_deliveries", "count_events")
     rows = [row for question in questions for row in outbox.ask(question)] if outbox else []
     return min((row["oldest"] for row in rows if row["state"] in (State.WAITING, State.LEASED)), default=None)
+
+
+def late(outbox: Outbox | None, spooled: Spool, *, worker: bool, now: float) -> Late | None:
+    """What should have been delivered long ago: STUCK_S where a `worker` runs, UNATTENDED_S where none does; None if nothing."""
+    spooled_at = None if spooled.oldest_s is None else now - spooled.oldest_s
+    since = min((at for at in (overdue_since(outbox), spooled_at) if at is not None), default=now)
+    if now - since <= (STUCK_S if worker else UNATTENDED_S):
+        return None
+    due: int = outbox.ask("count_due", now=now)[0]["n"] if outbox else 0
+    return Late(due + spooled.waiting, since, worker)
 
 
 def overdue_since(outbox: Outbox | None) -> float | None:

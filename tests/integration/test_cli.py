@@ -204,3 +204,24 @@ def test_chain_is_git_s(hg_server):
     ran = oberon("install", "--chain", hg_server().path, check=False)
     assert ran.returncode == 2
     assert "--chain is for git" in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "code"), [("deliveries", 0), ("deliveries --json", 0), ("--help", 0), ("show --help", 0), ("show 1", 2)]
+)
+@pytest.mark.parametrize("closed", [">&-", "<&- >&-", "<&- >&- 2>&-"])
+def test_closed_standard_streams_are_no_fault(state_dir, tmp_path, command, code, closed):
+    said = tmp_path / "said"
+    told = f"{OBERON} {command} 2>{said} {closed}"
+    ran = run(["sh", "-c", told], check=False, env={"OBERON_STATE_DIR": str(state_dir)})
+    assert ran.returncode == code
+    assert said.read_text().count("there is no delivery 1") == (1 if code and "2>&-" not in closed else 0)
+    assert len(said.read_text().splitlines()) <= (1 if code else 0)
+
+
+def test_reading_a_configuration_with_closed_streams(git_server):
+    server = git_server()
+    server.config("service.ci.broker", "pots")
+    ran = run(["sh", "-c", f"{OBERON} services {server.path} <&- >&- 2>&-"], check=False)
+    assert ran.returncode == 2
+    assert run(["sh", "-c", f"{OBERON} test {server.path} ci <&- >&- 2>&-"], check=False).returncode == 2

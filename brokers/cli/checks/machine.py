@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pwd
 import shlex
 import shutil
 import stat
@@ -13,13 +12,14 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from brokers.cli import listing
+from brokers.cli import state as place
 from brokers.cli.checks import Check, error, ok, warning
 from brokers.cli.versions import own_version, version_of
 from brokers.delivery import record, wake
 from brokers.delivery.outbox import OutboxError
 
 ASK_TIMEOUT_S = 30
-STUCK_S = 600.0
 _PRIVATE = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -92,54 +92,44 @@ def _hg_python(found: str) -> Iterator[Check]:
 def state(state_dir: str) -> Iterator[Check]:
     """The state directory: there or to be made, ours, private; what lies in it; the worker."""
     looked_at = "state directory"
-    quoted = shlex.quote(state_dir)
-    if not _is_there(Path(state_dir)):
-        above = next(folder for folder in Path(state_dir).parents if _is_there(folder))
-        if above.is_dir() and os.access(above, os.W_OK | os.X_OK):
-            yield ok(looked_at, f"{state_dir} is not there yet; the first push makes it")
-        else:
-            yield error(
-                looked_at,
-                f"{state_dir} is not there, and {_me()} cannot make it in {above}",
-                f"install -d -m 700 -o {_me()} {quoted}, or name another as oberon.stateDir",
-            )
+    trouble = place.trouble(state_dir)
+    if trouble is not None:
+        yield error(looked_at, trouble.told, trouble.remedy)
+    if not place.is_there(state_dir):
+        if trouble is None:
+            yield ok(looked_at, f"{state_dir} is {place.NOT_THERE}")
         yield from _worker(state_dir)
         return
-    found = Path(state_dir).stat()
-    if not stat.S_ISDIR(found.st_mode):
-        yield error(looked_at, f"{state_dir} is not a directory", "name another as oberon.stateDir")
+    if not (Path(state_dir).is_dir() and os.access(state_dir, os.R_OK | os.W_OK | os.X_OK)):
         return
-    if not os.access(state_dir, os.R_OK | os.W_OK | os.X_OK):
-        told = f"{_me()} cannot write to {state_dir}, which is {_name_of(found.st_uid)}'s"
-        yield error(looked_at, told, f"run this as the user the hooks run as, or chown -R {_me()} {quoted}")
-        return
-    mode = stat.S_IMODE(found.st_mode)
-    if mode & _PRIVATE:
-        yield warning(looked_at, f"{state_dir} is open to other users (mode {mode:o})", f"chmod 700 {quoted}")
-    elif found.st_uid != os.getuid():
-        told = f"{state_dir} is {_name_of(found.st_uid)}'s, and you are {_me()}"
-        yield warning(looked_at, told, f"run this as the user the hooks run as: su {_name_of(found.st_uid)}")
-    else:
-        yield ok(looked_at, f"{state_dir}, mode {mode:o}, {_name_of(found.st_uid)}'s")
-    yield from _spool(state_dir)
-    yield from _outbox(state_dir)
+    if trouble is None:
+        yield _owner(state_dir)
+    with place.reported(trouble):
+        yield from _spool(state_dir)
+        yield from _outbox(state_dir)
     yield from _worker(state_dir)
 
 
+def _owner(state_dir: str) -> Check:
+    looked_at = "state directory"
+    found = Path(state_dir).stat()
+    mode = stat.S_IMODE(found.st_mode)
+    if mode & _PRIVATE:
+        return warning(looked_at, f"{state_dir} is open to other users (mode {mode:o})", f"chmod 700 {shlex.quote(state_dir)}")
+    owner = place.name_of(found.st_uid)
+    if found.st_uid != os.getuid():
+        told = f"{state_dir} is {owner}'s, and you are {place.me()}"
+        return warning(looked_at, told, f"run this as the user the hooks run as: su {owner}")
+    return ok(looked_at, f"{state_dir}, mode {mode:o}, {owner}'s")
+
+
 def _spool(state_dir: str) -> Iterator[Check]:
-    new = Path(state_dir) / "spool" / "new"
-    if new.is_dir() and not os.access(new, os.R_OK | os.W_OK | os.X_OK):
-        yield error("spool", f"{_me()} cannot write to {new}", f"chown -R {_me()} {shlex.quote(str(new.parent))}")
-        return
     spooled = record.spooled(state_dir)
     if spooled.bad:
         bad = Path(state_dir) / "spool" / "bad"
         told = f"{spooled.bad} in {bad} could not be read as events, and were not delivered"
         yield warning("spool", told, f"look into them, then: rm {shlex.quote(str(bad))}/*")
-    if spooled.oldest_s is not None and spooled.oldest_s > STUCK_S:
-        told = f"{spooled.waiting} waiting, the oldest for {spooled.oldest_s:.0f} s"
-        yield error("spool", told, f"oberon run --drain --state-dir {shlex.quote(state_dir)}")
-    elif not spooled.bad:
+    else:
         yield ok("spool", f"{spooled.waiting} waiting")
 
 
@@ -148,24 +138,30 @@ def _outbox(state_dir: str) -> Iterator[Check]:
     try:
         with record.existing_outbox(state_dir) as outbox:
             dead = record.counts(outbox, "count_deliveries").get("dead", 0) + record.counts(outbox, "count_events").get("dead", 0)
-            overdue_at = record.overdue_since(outbox)
+            late = record.late(outbox, record.spooled(state_dir), worker=_runs(state_dir) is not False, now=time.time())
     except OutboxError as reason:
         yield error("outbox", str(reason), f"see `oberon status --state-dir {quoted}`")
         return
-    late_s = 0.0 if overdue_at is None else time.time() - overdue_at
-    if late_s > STUCK_S:
-        yield error("outbox", f"deliveries were due {late_s:.0f} s ago", f"oberon run --drain --state-dir {quoted}")
+    if late is not None:
+        yield error("outbox", *listing.late(late, state_dir))
     if dead:
         yield warning("outbox", f"{dead} were given up", f"oberon deliveries --dead --state-dir {quoted}")
-    elif late_s <= STUCK_S:
+    elif late is None:
         yield ok("outbox", "nothing is dead, nothing is late")
 
 
-def _worker(state_dir: str) -> Iterator[Check]:
+def _runs(state_dir: str) -> bool | None:
+    """Whether a worker runs; None if this user may not see it."""
     try:
-        runs = record.worker_runs(state_dir)
+        return record.worker_runs(state_dir)
     except PermissionError:
-        yield warning("worker", f"{_me()} may not see whether one runs", "run this as the user the hooks run as")
+        return None
+
+
+def _worker(state_dir: str) -> Iterator[Check]:
+    runs = _runs(state_dir)
+    if runs is None:
+        yield warning("worker", f"{place.me()} may not see whether one runs", "run this as the user the hooks run as")
         return
     if runs:
         yield ok("worker", f"one runs for {state_dir}")
@@ -193,21 +189,3 @@ def _start_problem(command: list[str]) -> str | None:
         return None
     said = done.stderr.strip().splitlines()
     return said[-1] if said else f"exit code {done.returncode}"
-
-
-def _is_there(path: Path) -> bool:
-    try:
-        return path.exists()
-    except PermissionError:
-        return False  # as far as this user can tell
-
-
-def _me() -> str:
-    return _name_of(os.getuid())
-
-
-def _name_of(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)

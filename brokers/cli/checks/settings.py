@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from brokers import loader
-from brokers.cli import configured
+from brokers.cli import configured, first_service
 from brokers.cli.checks import Check, error, ok, warning
+from brokers.cli.repository import Repository
 from brokers.config import Configuration, ServiceSettings, author_logins
 from brokers.errors import ConfigError
 from brokers.secrets import REFERENCES
@@ -15,39 +16,26 @@ from brokers.secrets import REFERENCES
 
 def settings(configuration: Configuration) -> Iterator[Check]:
     """Those of `[oberon]`, with the files they name."""
-    for problem in configuration.problems:
-        yield _of_problem(problem)
-    try:
-        logins = author_logins(configuration.settings.author_map)
-    except ConfigError as problem:
-        yield _of_problem(problem)
-    else:
-        if configuration.settings.author_map:
-            yield ok("oberon.authorMap", f"{configuration.settings.author_map}: {len(logins)} addresses")
-    yield from broker_files(configuration.settings.broker_path)
+    problems = configured.problems_of_settings(configuration)
+    for problem in problems:
+        yield of_problem(problem)
+    named = configuration.settings
+    if named.author_map and not any(problem.setting == "oberon.authorMap" for problem in problems):
+        yield ok("oberon.authorMap", f"{named.author_map}: {len(author_logins(named.author_map))} addresses")
+    if named.broker_path:
+        found = loader.available(named.broker_path)
+        own = [broker.name for broker in found if not broker.problem and str(Path(broker.place).parent) in named.broker_path]
+        yield ok("oberon.brokerPath", f"{':'.join(named.broker_path)}: {', '.join(own) or 'no broker that can be used'}")
 
 
-def broker_files(broker_path: tuple[str, ...]) -> Iterator[Check]:
-    """Each file of `oberon.brokerPath` that cannot be used, and how many can."""
-    if not broker_path:
-        return
-    found = loader.available(broker_path)
-    for broker in found:
-        if broker.problem:
-            remedy = "mend the file; `oberon brokers --path DIR` tries it again"
-            yield error("oberon.brokerPath", f"{broker.place}: {broker.problem}", remedy, is_setting=True)
-    own = [broker.name for broker in found if not broker.problem and str(Path(broker.place).parent) in broker_path]
-    yield ok("oberon.brokerPath", f"{':'.join(broker_path)}: {', '.join(own) or 'no broker that can be used'}")
-
-
-def services(configuration: Configuration) -> Iterator[Check]:
+def services(configuration: Configuration, repository: Repository) -> Iterator[Check]:
     """Each service: what is wrong with it, or that nothing is."""
     if not configuration.services:
-        yield warning("services", "none is configured, so pushes are not recorded", "name one: `oberon install --help` shows how")
+        yield warning("services", "none is configured, so pushes are not recorded", first_service.in_one_line(repository))
     for service in configuration.services:
         problems = configured.problems_of(service, configuration)
         for problem in problems:
-            yield _of_problem(problem)
+            yield of_problem(problem)
         name = f"{service.section}.{service.service}"
         yield from _references(service)
         if not problems:
@@ -64,6 +52,7 @@ def _references(service: ServiceSettings) -> Iterator[Check]:
             )
 
 
-def _of_problem(problem: ConfigError) -> Check:
+def of_problem(problem: ConfigError) -> Check:
+    """A setting that is wrong, as a check."""
     place = f" (in {problem.origin})" if problem.origin else ""
     return error(problem.setting or "configuration", f"{problem.problem}{place}", problem.remedy, is_setting=True)

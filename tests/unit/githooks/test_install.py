@@ -253,8 +253,9 @@ def test_hooks_path_is_honoured(repo, hook, git_server, tmp_path, place):
     assert "core.hooksPath" in change.told
     assert (folder / "post-receive").readlink() == SCRIPT
     assert not hook.exists()
-    install.uninstall(str(repo))
+    assert "every repository" in install.uninstall(str(repo)).told
     assert not (folder / "post-receive").is_symlink()
+    assert "every repository" not in install.uninstall(str(repo)).told
 
 
 def test_a_folder_that_may_not_be_written(repo, hook):

@@ -97,10 +97,20 @@ def test_deliveries_of_one_repository(done, oberon, git_server, tmp_path):
 
 def test_where_nothing_was_pushed_yet_nothing_is_made(oberon, state_dir):
     for command in ("deliveries", "status"):
-        assert oberon(command, "--state-dir", state_dir).code == 0
+        ran = oberon(command, "--state-dir", state_dir)
+        assert ran.code == 0
+        assert "not there yet; the first push makes it" in ran.out
     assert oberon("deliveries", "--json", "--state-dir", state_dir).json()["deliveries"] == []
+    assert oberon("status", "--json", "--state-dir", state_dir).json()["exists"] is False
     assert oberon("redeliver", "--dead", "--state-dir", state_dir).code == 2
     assert not state_dir.exists()
+
+
+def test_the_state_directory_of_the_repository_that_is_named(done, oberon, monkeypatch, tmp_path, woken):
+    assert len(listed(oberon("deliveries", "--json", "--repo", done.path))) == 3
+    assert oberon("redeliver", "--dead", "--repo", done.path, "--json").json()["deliveries"] == [2]
+    monkeypatch.setenv("OBERON_STATE_DIR", str(tmp_path / "other"))
+    assert listed(oberon("deliveries", "--json", "--repo", done.path)) == {}
 
 
 def test_the_state_directory_from_the_environment(done, oberon, monkeypatch):
@@ -210,8 +220,92 @@ def test_status_tells_of_a_push_nobody_takes_in(git_repo, oberon):
     os.utime(file, (time.time() - 3600,) * 2)
     ran = oberon("status", "--state-dir", git_repo.state_dir)
     assert ran.code == 1
-    assert "stuck" in ran.out
-    assert "`oberon run`" in ran.out
+    assert "1 push or delivery is due since 2" in ran.out
+    assert f"and no worker runs: `oberon run --drain --state-dir {git_repo.state_dir}`" in ran.out
+
+
+@pytest.mark.parametrize("late_s", [30.0, 90.0])
+@pytest.mark.parametrize("state", ["waiting", "leased"])
+def test_status_tells_when_no_worker_sees_to_what_is_due(git_repo, oberon, state, late_s):
+    git_repo.record()
+    git_repo.drain()
+    with Outbox.open(str(git_repo.state_dir), time.time) as outbox:
+        outbox.redeliver(1)
+        if state == "leased":
+            assert outbox.claim_delivery(0.0, 4) is not None
+        with outbox._write():
+            outbox._connection.execute("UPDATE delivery SET next_at = next_at - ?, lease_until = lease_until - ?", [late_s] * 2)
+    ran = oberon("status", "--state-dir", git_repo.state_dir)
+    assert ran.code == (1 if late_s > 60 else 0)
+    assert ("1 push or delivery is due since 2" in ran.out) == (late_s > 60)
+    doctor = oberon("doctor", "--state-dir", git_repo.state_dir)
+    assert doctor.code == ran.code
+    assert (f"and no worker runs; oberon run --drain --state-dir {git_repo.state_dir}" in doctor.out) == (late_s > 60)
+    with (git_repo.state_dir / "worker.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert oberon("status", "--state-dir", git_repo.state_dir).code == 0
+
+
+def test_status_points_to_the_log_where_a_worker_runs_and_does_nothing(git_repo, oberon):
+    git_repo.record()
+    [file] = (git_repo.state_dir / "spool" / "new").iterdir()
+    os.utime(file, (time.time() - 3600,) * 2)
+    with (git_repo.state_dir / "worker.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        ran = oberon("status", "--state-dir", git_repo.state_dir)
+    assert ran.code == 1
+    assert f"though a worker runs: see {git_repo.state_dir}/worker.log" in ran.out
+
+
+@pytest.fixture(params=["a file", "below a file", "its spool is a file", "full"])
+def unusable(request, git_repo, monkeypatch, tmp_path):
+    """A state directory in which no push can be recorded, and what must be said of it."""
+    (tmp_path / "file").write_text("")
+    match request.param:
+        case "a file":
+            return tmp_path / "file", f"{tmp_path}/file is not a directory"
+        case "below a file":
+            return tmp_path / "file" / "state", f"{tmp_path}/file is not a directory"
+        case "its spool is a file":
+            (tmp_path / "odd" / "spool").mkdir(parents=True)
+            (tmp_path / "odd" / "spool" / "new").write_text("")
+            return tmp_path / "odd", f"{tmp_path}/odd/spool/new is not a directory"
+    git_repo.record()
+    git_repo.drain()
+    monkeypatch.setattr("brokers.cli.state.MIN_FREE_BYTES", 2**80)  # no file system has as much
+    return git_repo.state_dir, f"no space left in {git_repo.state_dir}"
+
+
+@pytest.mark.parametrize("command", ["status", "deliveries"])
+def test_a_state_directory_that_cannot_be_used_is_a_problem(unusable, oberon, command):
+    place, told = unusable
+    ran = oberon(command, "--state-dir", place)
+    assert ran.code == 1
+    assert f"error: {told}" in ran.out or (f"error: {place}" in ran.out and told in ran.out)
+    assert ran.err == ""
+    as_json = oberon(command, "--json", "--state-dir", place)
+    assert as_json.code == 1
+    assert told in as_json.json()["problems"][0]
+
+
+def test_what_can_be_read_on_a_full_disk_is_shown(git_repo, oberon, monkeypatch):
+    git_repo.record()
+    git_repo.drain()
+    monkeypatch.setattr("brokers.cli.state.MIN_FREE_BYTES", 2**80)
+    assert "kept" in oberon("deliveries", "--state-dir", git_repo.state_dir).out
+    assert "1 delivered" in oberon("status", "--state-dir", git_repo.state_dir).out
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root may write everywhere")
+@pytest.mark.parametrize("command", ["status", "deliveries"])
+def test_a_spool_that_may_not_be_written_is_a_problem(git_repo, oberon, command):
+    statedir.prepare(str(git_repo.state_dir))
+    new = git_repo.state_dir / "spool" / "new"
+    new.chmod(0o500)
+    ran = oberon(command, "--state-dir", git_repo.state_dir)
+    new.chmod(0o700)
+    assert ran.code == 1
+    assert f"cannot write to {new}" in ran.out
 
 
 def test_status_takes_no_ordered_delivery_for_late(git_repo, broker_file, oberon):
@@ -299,3 +393,8 @@ def test_redeliver_one_that_is_under_way(git_repo, oberon, woken):
 @pytest.mark.parametrize("arguments", [[], ["1", "--dead"], ["one"], ["1", "--service", "x"], ["--since", "soon"]])
 def test_redeliver_used_wrongly(done, oberon, arguments):
     assert oberon("redeliver", *arguments, "--state-dir", done.state_dir).code == 2
+
+
+def test_redeliver_takes_numbers_or_a_choice_and_says_so(done, oberon):
+    assert "one or the other" in oberon("redeliver", "--dead", "1", "--state-dir", done.state_dir).err
+    assert "which deliveries?" in oberon("redeliver", "--state-dir", done.state_dir).err

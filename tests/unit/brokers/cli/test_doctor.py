@@ -95,7 +95,19 @@ def test_a_state_directory_that_cannot_be(well, oberon, tmp_path, name):
     well.server.config("oberon.stateDir", str(tmp_path / name))
     ran = oberon("doctor", well.path, "--json")
     assert ran.code == 1
-    assert checks(ran)["state directory"]["level"] == "error"
+    check = checks(ran)["state directory"]
+    assert check["level"] == "error"
+    assert f"{tmp_path}/file is not a directory" in check["told"]
+    assert "install -d" not in check["remedy"]  # it could not work
+    assert "oberon.stateDir" in check["remedy"]
+
+
+def test_a_full_disk(well, oberon, monkeypatch):
+    statedir.prepare(str(well.state_dir))
+    monkeypatch.setattr("brokers.cli.state.MIN_FREE_BYTES", 2**80)  # no file system has as much
+    ran = oberon("doctor", well.path, "--json")
+    assert ran.code == 1
+    assert checks(ran)["state directory"]["told"] == f"no space left in {well.state_dir}"
 
 
 @pytest.mark.skipif(os.getuid() == 0, reason="root may write everywhere")
@@ -153,7 +165,35 @@ def test_a_configuration_git_cannot_read(well, oberon):
     (well.server.path / "config").write_text("[core\n")
     ran = oberon("doctor", well.path)
     assert ran.code == 2
-    assert "configuration" in ran.out
+    [line] = [line for line in ran.out.splitlines() if line.startswith("error    configuration")]
+    assert line.count("git config --list") == 1
+
+
+def test_an_hgrc_that_hg_cannot_read(hg_server, oberon_apart):
+    server = hg_server()
+    server.hgrc("[services\n")
+    ran = oberon_apart("doctor", server.path)
+    assert ran.code == 2
+    [line] = [line for line in ran.out.splitlines() if line.startswith("error    configuration")]
+    assert f"{server.path}/.hg/hgrc:1" in line
+    assert ran.out.count(f"hg -R {server.path} root") == 1
+    assert "holds .hg" not in ran.out
+
+
+def test_no_service(git_server, oberon, state_dir):
+    server = git_server()
+    server.config("oberon.stateDir", str(state_dir))
+    remedy = checks(oberon("doctor", server.path, "--json"))["services"]["remedy"]
+    assert f"git --git-dir={server.path} config service.ci.broker post" in remedy
+    assert f"git --git-dir={server.path} config service.ci.url https://ci.example.org/hook" in remedy
+
+
+def test_settings_of_no_service(well, oberon):
+    well.server.config("service.broker", "post")
+    ran = oberon("doctor", well.path)
+    assert ran.code == 2
+    assert f"service.broker: this names no service (in {well.path}/config); " in ran.out
+    assert "git config service.NAME.broker post" in ran.out
 
 
 def test_mercurial(hg_server, oberon_apart, state_dir):

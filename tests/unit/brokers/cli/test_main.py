@@ -46,6 +46,33 @@ def test_the_overview_names_every_command(oberon):
     assert all(f"  {name} " in ran.out for name in COMMANDS)
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_of_a_command(name, oberon):
+    ran = oberon("help", name)
+    assert (ran.code, ran.out) == (0, oberon(name, "--help").out)
+    assert oberon("help", "staus").code == 2
+    assert oberon("help").out == oberon("--help").out
+
+
+def test_the_help_of_install_shows_how_to_name_a_service(oberon):
+    out = oberon("install", "--help").out
+    for line in (
+        "config service.ci.broker post",
+        "config service.ci.url https://",
+        "[services]",
+        "ci.broker = post",
+        "ci.url = h",
+    ):
+        assert line in out
+
+
+def test_a_usage_error_shows_control_characters_as_escapes(oberon):
+    for arguments in (["status", "--\x1b[2J"], ["show", "\x1b]0;owned\x07"], ["run", "--threads", "\x9b1\u202e"]):
+        ran = oberon(*arguments)
+        assert ran.code == 2
+        assert ran.err.replace("\n", "").isprintable()
+
+
 def test_no_command_is_a_usage_error(oberon):
     assert oberon().code == 2
 

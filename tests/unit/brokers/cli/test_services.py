@@ -116,6 +116,66 @@ def test_a_wrong_setting_is_named_with_its_file_and_what_would_be_right(
         assert good["problems"] == []
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "shown"),
+    [
+        ("oberon.mode", "sometimes", "sometimes"),
+        ("oberon.deadline", "600", "600"),
+        ("oberon.private", "yes", "yes"),
+        ("oberon.refs", "refs/heads/, refs/tags/", "refs/heads/, refs/tags/"),
+        ("oberon.proxy", "ftp://joe:hunter2@proxy", "****"),
+        ("service.ci.timeout", "soon", "soon"),
+        ("service.ci.maxAge", "2h", "2h"),
+        ("service.ci.url", "ftp//joe:hunter2@ci", "****"),
+        ("service.ci.broker", "Old", "Old"),
+    ],
+)
+def test_a_value_is_shown_as_written(server, oberon, key, value, shown):
+    server.config("service.ci.broker", "secretive")
+    server.config(key, value)
+    told = oberon("services", server.path, "--json").json()
+    section, _, name = key.rpartition(".")
+    found = (
+        settings_of(told, "ci")
+        if section != "oberon"
+        else {row["name"]: (row["value"], row["origin"]) for row in told["settings"]}
+    )
+    assert found[name] == (shown, str(server.path / "config"))
+    assert "hunter2" not in oberon("services", server.path).out
+
+
+def test_a_key_that_stands_alone_is_shown_as_what_it_means(server, oberon):
+    with (server.path / "config").open("a") as file:
+        file.write("[oberon]\n\tverbose\n")
+    [verbose] = [row for row in oberon("services", server.path, "--json").json()["settings"] if row["name"] == "verbose"]
+    assert verbose["value"] == "true"
+
+
+def test_files_that_settings_name_are_looked_at(server, oberon, broker_file, tmp_path):
+    server.config("oberon.authorMap", str(tmp_path / "authors"))
+    ran = oberon("services", server.path)
+    assert ran.code == 2
+    assert f"cannot read {tmp_path}/authors" in ran.out
+    (tmp_path / "authors").write_text("")
+    assert oberon("services", server.path).code == 0
+    folder = broker_file("torn", "def (")
+    ran = oberon("services", server.path)
+    assert ran.code == 2
+    assert f"{folder}/torn.py: SyntaxError" in ran.out
+    [problem] = oberon("services", server.path, "--json").json()["problems"]
+    assert (problem["setting"], problem["origin"]) == ("oberon.brokerPath", str(server.path / "config"))
+    server.config("oberon.brokerPath", str(tmp_path / "nowhere"))
+    assert oberon("services", server.path).code == oberon("doctor", server.path).code == 2
+
+
+def test_a_setting_of_no_service(server, oberon):
+    server.config("service.broker", "post")
+    ran = oberon("services", server.path)
+    assert ran.code == 2
+    assert "service.broker" in ran.out
+    assert "git config service.NAME.broker post" in ran.out
+
+
 def test_a_broker_file_that_does_not_load(server, broker_file, oberon):
     folder = broker_file("torn", "def (")
     server.config("service.ci.broker", "torn")
@@ -133,6 +193,10 @@ def test_mercurial(hg_server, oberon_apart):
     assert f"{server.path}/.hg/hgrc:3" in ran.out
     assert "services.mail.broker" in ran.out
     assert "there is no broker 'emial'" in ran.out
+    server.hgrc("[oberon]\nmode = sometimes\n")
+    settings = {row["name"]: row for row in oberon_apart("services", server.path, "--json").json()["settings"]}
+    assert settings["mode"]["value"] == "sometimes"
+    assert settings["mode"]["origin"].startswith(f"{server.path}/.hg/hgrc:")
 
 
 def test_none_configured(git_server, oberon):
@@ -140,4 +204,5 @@ def test_none_configured(git_server, oberon):
     ran = oberon("services", server.path)
     assert ran.code == 0
     assert "no service is configured" in ran.out
+    assert f"git --git-dir={server.path} config service.ci.broker post" in ran.out
     assert oberon("services", server.path, "--json").json()["services"] == []

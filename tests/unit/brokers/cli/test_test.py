@@ -60,7 +60,20 @@ def test_a_dry_run_sends_nothing(posting, receiver, oberon):
     assert ran.code == 0
     assert "POST /hook HTTP/1.1" in ran.out
     assert "nothing was sent" in ran.out
+    assert "answer" not in ran.out
+    told = oberon("test", posting.path, "ci", "--dry-run", "--json").json()
+    assert (told["outcome"], told["note"], told["dry_run"]) == (None, "", True)
+    assert told["exchanges"][0]["request"].startswith("POST /hook HTTP/1.1")
+    assert (told["exchanges"][0]["status"], told["exchanges"][0]["response"]) == (None, "")
     assert receiver.requests == []
+
+
+def test_a_dry_run_that_fails(git_repo, broker_file, oberon):
+    broker_file("no", "class No(BaseBroker):\n    def handle(self, payload):\n        raise PermanentFailure('not so')\n")
+    git_repo.server.config("service.good.broker", "no")
+    ran = oberon("test", git_repo.path, "good", "--dry-run", "--json")
+    assert ran.code == 1
+    assert (ran.json()["outcome"], ran.json()["reason"]) == ("dead", "not so")
 
 
 def test_a_failure(posting, receiver, oberon):
