@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from brokers.testing import Receiver
+from tests.support.command import MINDING_MODES
 from tests.support.hooked import SCRIPTS, broker_folder, git_settings, link_hook
 
 ZERO = "0" * 40
@@ -151,6 +152,19 @@ def test_a_state_directory_that_cannot_be_made_costs_the_record_not_the_push(ser
     assert len(receiver.wait(1, 20)) == 1
     (warning,) = [line.removeprefix("remote: ").rstrip() for line in pushed.stderr.splitlines() if "warning: " in line]
     assert warning == f"warning: oberon: cannot write to {tmp_path}/file/state: Not a directory; see `oberon doctor`"
+
+
+def test_a_spool_that_may_not_be_written_is_delivered_around(server, receiver, state_dir, run):
+    service(server, "ci", url=receiver.url)
+    new = state_dir / "spool" / "new"
+    new.mkdir(mode=0o500, parents=True)
+    for beside in ("tmp", "bad"):
+        (state_dir / "spool" / beside).mkdir()
+    clone, nodes = commits(server, 1)
+    pushed = run([*MINDING_MODES, "git", "push", "origin", "HEAD"], cwd=clone.path)
+    (request,) = receiver.wait(1, 20)
+    assert request.payload()["commits"][0]["raw_node"] == nodes[0]
+    assert f"warning: oberon: cannot write to {state_dir}: Permission denied; see `oberon doctor`" in pushed.stderr
 
 
 def test_what_can_neither_be_recorded_nor_delivered_is_told_in_one_line(server, tmp_path, push):

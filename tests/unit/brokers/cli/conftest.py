@@ -1,6 +1,6 @@
 """The command in this process, a folder of broker files, and an outbox that real pushes have filled.
 
-oberon_apart      the same in a process of its own
+oberon_apart      the same in a process of its own, which minds the modes of files even if root runs the tests
 oberon            oberon(*arguments) -> Ran: code, out, err, json()
 broker_file       broker_file(name, source) -> the folder, for oberon.brokerPath
 git_repo          a bare repository with one commit on main, its state directory, and record() / drain() -> Repo
@@ -27,7 +27,7 @@ from brokers.delivery import spool, statedir
 from brokers.delivery.worker import Worker
 from brokers.secrets import resolver
 from payload.push import Event, RefUpdate
-from tests.support.command import run
+from tests.support.command import MINDING_MODES, run
 from tests.support.git import ZERO, GitClone, GitServer
 
 
@@ -57,7 +57,7 @@ def oberon_apart() -> Callable[..., Ran]:
     """The same in a process of its own: Mercurial keeps the streams that were there when it was first imported."""
 
     def run_apart(*arguments: str | os.PathLike[str]) -> Ran:
-        ran = run([sys.executable, "-m", "brokers.cli.main", *arguments], check=False)
+        ran = run([*MINDING_MODES, sys.executable, "-m", "brokers.cli.main", *arguments], check=False)
         return Ran(ran.returncode, ran.stdout, ran.stderr)
 
     return run_apart

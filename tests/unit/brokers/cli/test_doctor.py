@@ -110,11 +110,12 @@ def test_a_full_disk(well, oberon, monkeypatch):
     assert checks(ran)["state directory"]["told"] == f"no space left in {well.state_dir}"
 
 
-@pytest.mark.skipif(os.getuid() == 0, reason="root may write everywhere")
-def test_a_state_directory_that_is_not_ours(well, oberon, tmp_path):
+def test_a_state_directory_that_is_not_ours(well, oberon_apart, tmp_path):
     (tmp_path / "closed").mkdir(mode=0o500)
     well.server.config("oberon.stateDir", str(tmp_path / "closed" / "state"))
-    assert oberon("doctor", well.path).code == 1
+    ran = oberon_apart("doctor", well.path)
+    assert ran.code == 1
+    assert f"{tmp_path}/closed" in ran.out
 
 
 def test_what_lies_in_the_spool(well, oberon):
