@@ -21,7 +21,7 @@ demo: $(DEMO_READY)  ## push to a throwaway git and a throwaway hg repository, a
 
 test: $(TEST_READY) check  ## everything CI does: check, then all tests with coverage
 	tests/support/system-packages
-	$(BIN)/pytest --cov
+	$(BIN)/pytest --numprocesses auto --cov
 
 check: $(TEST_READY)  ## lint, format, types, import layers
 	$(BIN)/ruff check

@@ -96,8 +96,7 @@ def _block(rest: bytes) -> bytes:
 
 def _without_block(content: bytes) -> bytes:
     """`content` without our lines, and without the line end that `install` had to add before them."""
-    start = content.find(BEGIN)
-    stop = content.find(END, start)
+    start, stop = _place_of_block(content)
     if start < 0 or stop < 0 or (start > 0 and content[start - 1 : start] != b"\n"):
         return content
     tail = content[stop + len(END) :].removeprefix(b"\r").removeprefix(b"\n")
@@ -105,6 +104,19 @@ def _without_block(content: bytes) -> bytes:
     if content[start:].startswith(BEGIN + _JOINED) and not tail:
         head = head.removesuffix(b"\n")
     return head + tail
+
+
+def _place_of_block(content: bytes) -> tuple[int, int]:
+    """Where our lines begin, and where the last of them does; -1 each if there are none.
+
+    As they were written, if they still are: a marker may stand elsewhere too. Else what is between the markers.
+    """
+    for joined in (_JOINED, b""):
+        start = content.rfind(b"\n".join((BEGIN + joined + _HINT, *LINES, END)))
+        if start >= 0:
+            return start, content.index(END, start)
+    stop = content.find(END)
+    return (content.rfind(BEGIN, 0, stop), stop) if stop >= 0 else (-1, -1)
 
 
 def _is_by_hand(content: bytes) -> bool:

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from brokers.errors import ConfigError
@@ -49,6 +49,8 @@ def test_every_other_byte_stays(repository, before):
 
 
 @given(before=st.binary(max_size=60), added=st.binary(max_size=60))
+@example(before=b"# oberon: begin", added=b"")
+@example(before=b"# oberon: end\n", added=b"# oberon: begin\n")
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 def test_whatever_stands_before_and_after(repository, before, added):
     hgrc = repository / ".hg" / "hgrc"

@@ -32,7 +32,7 @@ Branch: main
 
   M src/a.py
   A b.txt
-  R c
+  D c
   3 files, +684 bytes
 """
     )
