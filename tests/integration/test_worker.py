@@ -92,6 +92,20 @@ def run_worker(state_dir, *options, **extra):
     )  # fmt: skip
 
 
+def drained_a_minute_apart(state_dir, times):
+    """Exit codes of so many workers, one after another; what each left under lease has run out for the next."""
+    ends = []
+    for _ in range(times):
+        worker = run_worker(state_dir, "--drain")
+        worker.communicate(timeout=30)
+        ends.append(worker.returncode)
+        connection = sqlite3.connect(state_dir / "outbox.sqlite3")
+        connection.execute("UPDATE delivery SET lease_until = 0 WHERE state = 'leased'")
+        connection.commit()
+        connection.close()
+    return ends
+
+
 def until(condition, timeout_s=15.0):
     end = time.monotonic() + timeout_s
     while not condition():
@@ -412,15 +426,7 @@ def test_a_payload_that_kills_the_worker_each_time_ends_as_dead(server, state_di
     service(server, "poison", file)
     server.config("oberon.retry", "0.1s")
     push_event(server, state_dir, 1)
-    ends = []
-    for _ in range(4):
-        worker = run_worker(state_dir, "--drain")
-        worker.communicate(timeout=30)
-        ends.append(worker.returncode)
-        connection = sqlite3.connect(state_dir / "outbox.sqlite3")
-        connection.execute("UPDATE delivery SET lease_until = 0 WHERE state = 'leased'")  # a minute later
-        connection.commit()
-        connection.close()
+    ends = drained_a_minute_apart(state_dir, 4)
     assert ends == [9, 9, 0, 0]
     with Outbox.open(str(state_dir), time.time) as outbox:
         (row,) = outbox.ask("show_delivery", id=1)
@@ -433,15 +439,7 @@ def test_what_stood_beside_a_payload_that_kills_is_delivered_all_the_same(server
     service(server, "poison", file, "b")
     service(server, "slow", file, "c")
     push_event(server, state_dir, 1)
-    ends = []
-    for _ in range(5):
-        worker = run_worker(state_dir, "--drain")
-        worker.communicate(timeout=30)
-        ends.append(worker.returncode)
-        connection = sqlite3.connect(state_dir / "outbox.sqlite3")
-        connection.execute("UPDATE delivery SET lease_until = 0 WHERE state = 'leased'")  # a minute later
-        connection.commit()
-        connection.close()
+    ends = drained_a_minute_apart(state_dir, 5)
     with Outbox.open(str(state_dir), time.time) as outbox:
         states = {row["service"]: row["state"] for row in outbox.ask("deliveries_of", id=_first_event(outbox))}
     assert states == {"a": "delivered", "b": "dead", "c": "delivered"}
