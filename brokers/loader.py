@@ -194,8 +194,10 @@ def _execute(path: str, source: bytes) -> dict[str, BrokerClass]:
 
 def _forget(held: _File, classes: dict[str, BrokerClass]) -> None:
     """Let go of what a file's earlier version left behind; attempts that run keep their class."""
+    kept = {broker.__module__ for broker in classes.values()}  # the same one, where only the file's mode has changed
     for name, broker in held.classes.items():
-        sys.modules.pop(broker.__module__, None)
+        if broker.__module__ not in kept:
+            sys.modules.pop(broker.__module__, None)
         if classes.get(name) is not broker and (name not in classes or classes[name].version != broker.version):
             registry.forget(name, broker.version)
 

@@ -134,10 +134,8 @@ def _deliver_or_record(record: dict[str, Any], state_dir: str, environ: Mapping[
 def deliver_inline(record: dict[str, Any], state_dir: str, environ: Mapping[str, str], fault: OSError | None = None) -> None:
     """Read the repository and call the brokers in this process, within `oberon.deadline`. Does not return: the process ends.
 
-    `fault` is why the spool could not be written, where that is why we are here.
-
     For then nothing that a broker left behind - a thread pool that Python would join, a child that holds the pusher's
-    pipe - can make the pusher wait.
+    pipe - can make the pusher wait. `fault` is why the spool could not be written, where that is why we are here.
     """
     from brokers.delivery import inline
     from githooks import config, reading

@@ -132,6 +132,15 @@ def test_a_file_that_was_made_safe_is_taken_and_one_made_unsafe_is_not(folder):
     assert any("chmod go-w" in found.problem for found in loader.available([str(folder)]))
 
 
+def test_a_file_of_which_only_the_mode_changed_keeps_its_module(folder):
+    path = write(folder, "shout.py", SHOUT.format(words="one"))
+    loader.broker_class("shout", [str(folder)])
+    path.chmod(0o600)
+    found = loader.broker_class("shout", [str(folder)])
+    assert found.__module__ in os.sys.modules
+    assert found.version in registry.versions("shout")
+
+
 def test_many_changes_leave_nothing_behind(folder):
     path = write(folder, "shout.py", SHOUT.format(words="one"))
     loader.broker_class("shout", [str(folder)])
