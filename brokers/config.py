@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 
 from brokers.errors import ConfigError
 from brokers.values import convert
+from payload.links import WEB_INTERFACES
 
 RETRY_DEFAULT = "5s, 30s, 2m, 10m, 30m, 2h, 5h, 10h, 10h"
 
@@ -80,6 +81,16 @@ class Settings:
     website: str | None = _option("website", "string", "", "the project's website; else canonUrl")
     canon_url: str | None = _option("canonUrl", "url", "", "address of the server, as https://git.example.org")
     absolute_url: str | None = _option("absoluteUrl", "string", "", "path below canonUrl; else /OWNER/SLUG/")
+    links: str | None = _option(
+        "links", "choice", "", "which web interface links lead to; else the forge's own", tuple(WEB_INTERFACES)
+    )
+    repository_url: str | None = _option(
+        "repositoryUrl", "repository template", "", "template of the repository's address; else that of `links`"
+    )
+    commit_url: str | None = _option("commitUrl", "commit template", "", "template of a commit's address; else that of `links`")
+    compare_url: str | None = _option(
+        "compareUrl", "compare template", "", "template of the address that shows what a push changed; else that of `links`"
+    )
     private: bool = _option("private", "boolean", "true", "what the payload says as is_private")
     author_map: str | None = _option("authorMap", "path", "", "file of lines `mail@example.org = login`")
     timezone: ZoneInfo | None = _option("timezone", "zone", "", "zone of `timestamp`; else the machine's")
@@ -95,7 +106,7 @@ class Settings:
     max_files: int = _option("maxFiles", "integer", "1000", "files in a payload, per commit")
     max_message_bytes: int = _option("maxMessage", "bytes", "64k", "length of a message in a payload")
     max_diff_bytes: int = _option("maxDiff", "bytes", "256k", "length of a diff in a payload, per commit")
-    git_reader: str = _option("gitReader", "choice", "auto", "how git repositories are read", ("auto", "dulwich"))
+    git_reader: str = _option("gitReader", "choice", "auto", "how git repositories are read", ("auto", "dulwich", "git"))
     git_revision: str = _option("gitRevision", "choice", "count", "whether git commits get a number", ("count", "off"))
     refs: tuple[str, ...] = _option("refs", "list", "refs/heads/ refs/tags/", "git: which refs count, by their beginning")
     sources: tuple[str, ...] = _option("sources", "list", "serve push", "hg: which sources of a changegroup count")
@@ -216,7 +227,8 @@ def _values_of(table: type, held: Mapping[str, Entry]) -> tuple[dict[str, Any], 
         try:
             values[row.name] = convert(raw, option.type, option.choices)
         except ValueError as error:
-            shown = "the value" if option.type == "url" else repr(raw)  # it may hold a login
+            is_address = option.type == "url" or (option.type.endswith("template") and "@" in raw)
+            shown = "the value" if is_address else repr(raw)  # it may hold a login
             problems.append(ConfigError(f"{shown} is not right", setting=entry.setting, origin=entry.origin, remedy=str(error)))
     return values, problems
 

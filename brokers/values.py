@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from payload import links
+
 EVENTS = ("push", "create", "update", "rewind", "delete", "branch", "tag", "bookmark", "note", "other")
 """What a service's `events` may name: commits, what happened to a ref, and its kind."""
 HOST_WORDS = ("external", "private", "loopback")
@@ -22,6 +24,7 @@ _ADDRESS = re.compile(rf"{_ATOM}(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{{|}}~-]+)*(?:@[A-Z
 _ADDRESS_CHARS = 254  # RFC 5321, 4.5.3.1.3
 _HOST_GLOB = re.compile(r"[a-z0-9*?\[\]_.:-]+")
 
+_FEW = 5
 RETRY_EXAMPLE = "5s, 30s, 2m"
 
 _SECONDS_OF = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -190,6 +193,10 @@ def _zone(raw: str) -> ZoneInfo:
         raise ValueError("write the name of a time zone, as Europe/Berlin or UTC") from None
 
 
+def _template(kind: str) -> Callable[[str], str]:
+    return lambda raw: links.check(raw.strip(), kind)
+
+
 TYPES: Mapping[str, Callable[[str], Any]] = {
     "string": _string,
     "boolean": _boolean,
@@ -209,6 +216,7 @@ TYPES: Mapping[str, Callable[[str], Any]] = {
     "path": _path,
     "paths": _paths,
     "zone": _zone,
+    **{f"{kind} template": _template(kind) for kind in links.PLACEHOLDERS},
 }
 """Type's name -> from what the file says to the value. A ValueError's text is what would have been right."""
 
@@ -219,6 +227,7 @@ def convert(raw: str, type_name: str, choices: Sequence[str] = ()) -> Any:
     if choices:
         lowered = str(value).strip().lower()
         if lowered not in choices:
-            raise ValueError(f"write {' or '.join(choices)}")
+            told = " or ".join(choices) if len(choices) <= _FEW else f"one of {', '.join(choices)}"
+            raise ValueError(f"write {told}")
         return lowered
     return value

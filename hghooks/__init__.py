@@ -4,20 +4,21 @@ Usage, in the hgrc of one repository or of the whole server::
 
   [hooks]
   changegroup.oberon = python:hghooks.changegroup.hook
+  txnclose-bookmark.oberon = python:hghooks.bookmarks.hook
 
   [services]
   ci.broker = post
   ci.url = https://ci.example.org/hook
 
-or, instead of the line under ``[hooks]``, the extension, which puts that hook in place itself and knows the settings
+or, instead of the lines under ``[hooks]``, the extension, which puts those hooks in place itself and knows the settings
 by name::
 
   [extensions]
   hghooks =
 
 A push writes down what happened and returns; a worker, a process of its own, reads the changesets and delivers them
-to each service, again and again if need be. No push fails because of it. It does nothing for ``strip`` and its like,
-and does not see pushes of bookmarks or phases alone.
+to each service, again and again if need be. No push fails because of it. The second hook is for pushes that move bookmarks
+alone. Nothing is done for ``strip`` and its like, for a push of phases alone, and for what happens on the server itself.
 
 Each service is a name with settings after a dot: ``NAME.broker`` says which broker carries the payload, and the
 broker's own settings follow it. ``oberon services REPO`` lists them all with where each comes from, and ``oberon
@@ -49,7 +50,7 @@ Settings of all services, under ``[oberon]``:
   Directories of your own brokers, separated by colons. Default: none.
 
 ``sources``
-  Which changegroups count: ``serve`` (ssh and http), ``push`` (a local path), ``pull``, ``unbundle``.
+  Which changegroups and bookmarks count: ``serve`` (ssh and http), ``push`` (a local path), ``pull``, ``unbundle``.
   Default: serve push.
 
 ``owner``, ``name``, ``slug``
@@ -58,6 +59,13 @@ Settings of all services, under ``[oberon]``:
 ``canonUrl``, ``absoluteUrl``, ``website``
   Address of the server, as https://hg.example.org; the repository's path below it; the project's site.
   Default: none, /OWNER/SLUG/, canonUrl.
+
+``links``
+  Which web interface links to the repository, its commits and what a push changed lead to: ``hgweb``, ``hg-serve``,
+  ``heptapod``, ``kallithea``, ... (``oberon payload`` shows them). Default: the forge's own, or no links.
+
+``repositoryUrl``, ``commitUrl``, ``compareUrl``
+  Templates of addresses of one's own, with {canonUrl}, {path}, {node} and the like. Default: those of ``links``.
 
 ``private``
   What the payload says as is_private. Default: true.
@@ -100,6 +108,12 @@ from __future__ import annotations
 
 testedwith = b"7.2"
 minimumhgversion = b"6.3"
+
+HOOKS = {
+    b"changegroup.oberon": b"python:hghooks.changegroup.hook",
+    b"txnclose-bookmark.oberon": b"python:hghooks.bookmarks.hook",
+}
+"""What stands under `[hooks]`."""
 
 _OF_THE_EXTENSION = ("configtable", "reposetup")
 

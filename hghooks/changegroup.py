@@ -4,6 +4,9 @@ In: what Mercurial gives a changegroup hook (5.9 to 7.2 alike; arguments beyond 
 hook that exits, is interrupted or cannot be imported makes hg's client say `abort:` of a push that is stored, and skips
 the hooks after it. So this module imports what cannot fail, catches everything, and speaks through `ui` only.
 
+The event carries the bookmarks that the same transaction moved, so that one push is one event; a push that moves bookmarks
+alone is told by `hghooks.bookmarks`.
+
 Detached: one file in the spool, fsynced, and a worker woken; nothing of the repository is read. Inline
 (`oberon.mode = inline`, or a spool that cannot be written): read and deliver in this process, within the deadline.
 """
@@ -38,22 +41,30 @@ def hook(
 ) -> None:
     """Record the changegroup `node`..`node_last` for delivery. Never raises, not even SystemExit or KeyboardInterrupt."""
     try:
-        _handle(ui, repo, node, node_last, source, url, kwargs)
+        handle(ui, repo, node, node_last, source, url, kwargs)
     except BaseException as error:
-        _confess(ui, error)
+        confess(ui, error)
 
 
-def _handle(ui: Any, repo: Any, node: Any, node_last: Any, source: Any, url: Any, kwargs: dict[str, Any]) -> None:
+def handle(ui: Any, repo: Any, node: Any, node_last: Any, source: Any, url: Any, arguments: dict[str, Any]) -> None:
+    """Record or deliver what a hook was called for: a changegroup (None, None: none), and the bookmarks in `arguments`.
+
+    `arguments` are the hook's others. Does nothing if `source` does not count, the pusher asked for silence, or there is no
+    changegroup and the bookmarks are told already. Raises whatever goes wrong.
+    """
     _load()
     from hghooks import facts
 
     settings = {facts.text(key).lower(): facts.text(value) for key, value in ui.configitems(b"oberon")}
     if facts.text(source) not in settings.get("sources", DEFAULT_SOURCES).replace(",", " ").split():
         return
-    variables = facts.pushvars(kwargs)
+    variables = facts.pushvars(arguments)
     if facts.is_silenced(variables):
         return
-    record = facts.record(ui, repo, node, node_last, url, variables)
+    moves = facts.bookmark_moves(arguments)
+    if node is None and not moves:
+        return
+    record = facts.record(ui, repo, node, node_last, url, variables, moves)
     state_dir = _state_dir(settings.get("statedir", ""), facts.text(repo.path))
     if settings.get("mode", "").strip().lower() == "inline":
         _deliver_or_record(ui, repo, record, state_dir)
@@ -161,7 +172,7 @@ def _say(ui: Any, line: str) -> None:
     (ui.warn if shown.startswith(("warning:", "error:")) else ui.status)(raw)
 
 
-def _confess(ui: Any, error: BaseException) -> None:
+def confess(ui: Any, error: BaseException) -> None:
     """Say what went wrong; if even that cannot be said, nothing."""
     try:
         ui.traceback()  # shown with --traceback, and by a server that has ui.traceback = yes

@@ -10,47 +10,94 @@ parents, of a rename the old and the new name, of a closed branch none.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from brokers.config import Settings
 from brokers.errors import ReadingError, RepositoryUnreadable
-from hghooks import branches, forge, repository
+from hghooks import bookmark_moves, branches, files, forge, repository
 from hghooks.branches import utf8
 from hghooks.errors import ChangesetMissing
 from payload import text
-from payload.push import Commit, Event, FileChange, FileType, Person, Push, Repository
+from payload.push import Commit, Event, Person, Push, RefChange, Repository
+
+PROGRESS_EVERY = 100  # changesets
 
 
-def read(event: Event, settings: Settings, needs: frozenset[str] = frozenset(), repo: Any = None) -> Push:
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A push whose commits are read as they are asked for."""
+
+    repository: Repository
+    user: str
+    refs: tuple[RefChange, ...]
+    total_commits: int
+    commits: Iterator[Commit]
+    """The newest `settings.max_commits`, oldest first, once. Raises RepositoryUnreadable."""
+
+
+def read(
+    event: Event,
+    settings: Settings,
+    needs: frozenset[str] = frozenset(),
+    repo: Any = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Push:
     """The push that `event` is about, with the newest `settings.max_commits` of its changesets, oldest first.
 
     `needs` may hold `diff`: then each commit has its patch. `repo` is the repository to read, the hook's own; None opens
-    the one at `event.path`, in any thread. Raises ReadingError: RepositoryGone, RepositoryUnreadable or ChangesetMissing.
+    the one at `event.path`, in any thread. `progress` is called in this thread as (commits read, commits to read), first as
+    (0, n), then now and then. Raises ReadingError: RepositoryGone, RepositoryUnreadable or ChangesetMissing.
     """
-    from mercurial import error
+    with opened(event, settings, needs, repo, progress) as reading:
+        return Push(event, reading.repository, reading.user, reading.refs, tuple(reading.commits), reading.total_commits)
 
+
+@contextmanager
+def opened(
+    event: Event,
+    settings: Settings,
+    needs: frozenset[str] = frozenset(),
+    repo: Any = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Iterator[Reading]:
+    """As `read`, but with commits that are read one by one, within the context: memory does not grow with their number."""
     if repo is None:
         repo = repository.open_at(event.path)
     repo = repo.unfiltered()
-    try:
-        hidden = repo.filtered(b"served").changelog.filteredrevs
-        revisions = [revision for revision in _range(repo, event) if revision not in hidden]
-        kept = revisions[-settings.max_commits :] if settings.max_commits else []
-        return Push(
-            event=event,
-            repository=_named(event, settings),
+    with ExitStack() as stack:
+        with _told(event):
+            hidden = repo.filtered(b"served").changelog.filteredrevs
+            revisions = [revision for revision in _range(repo, event) if revision not in hidden]
+            kept = revisions[-settings.max_commits :] if settings.max_commits else []
+            refs = branches.moved(repo, revisions, frozenset(kept), hidden) + bookmark_moves.moved(repo, event.refs, hidden)
+            for log in (repo.changelog, repo.manifestlog.getstorage(b"")):
+                stack.enter_context(files.kept_open(log))
+        yield Reading(
+            repository=forge.repository(event, settings),
             user=text.repair(forge.pusher(event.environment) or event.login),
-            refs=branches.moved(repo, revisions, frozenset(kept), hidden),
-            commits=tuple(_commit(repo, revision, settings, needs) for revision in kept),
+            refs=refs,
             total_commits=len(revisions),
+            commits=_commits(repo, event, kept, settings, needs, progress),
         )
+
+
+@contextmanager
+def _told(event: Event) -> Iterator[None]:
+    """What Mercurial raises becomes RepositoryUnreadable; of damage it may raise anything."""
+    try:
+        yield
     except ReadingError:
         raise
-    except (error.Error, error.RepoError, OSError) as reason:
+    except Exception as reason:
         raise RepositoryUnreadable(event.path, f"cannot be read: {repository.told(reason)}") from reason
 
 
 def _range(repo: Any, event: Event) -> range:
+    if event.first is None and event.refs:
+        return range(0)  # a push of bookmarks alone
     if event.first is None:
         raise ReadingError(event.path, "the event names no changeset")
     return range(_revision(repo, event, event.first), _revision(repo, event, event.last or event.first) + 1)
@@ -66,24 +113,27 @@ def _revision(repo: Any, event: Event, node: str) -> int:
     return revision
 
 
-def _named(event: Event, settings: Settings) -> Repository:
-    """The repository as configured, else as a forge calls it, else by its path."""
-    shown = forge.repository_path(event.environment)
-    owner, _, slug = (shown or "").strip("/").rpartition("/")
-    return Repository.named(
-        "hg",
-        text.repair(event.path),
-        owner=settings.owner or (text.repair(owner) if shown else None),
-        name=settings.name or None,
-        slug=settings.slug or text.repair(slug) or None,
-        absolute_url=settings.absolute_url or None,
-        website=settings.website or None,
-        canon_url=settings.canon_url or None,
-        is_private=settings.private,
-    )
+def _commits(
+    repo: Any,
+    event: Event,
+    revisions: Sequence[int],
+    settings: Settings,
+    needs: frozenset[str],
+    progress: Callable[[int, int], None] | None,
+) -> Iterator[Commit]:
+    with _told(event):
+        changed = files.Files(repo)
+    for number, revision in enumerate(revisions):
+        if progress is not None and number % PROGRESS_EVERY == 0:
+            progress(number, len(revisions))
+        with _told(event):
+            commit = _commit(repo, revision, changed, settings, needs)
+        yield commit
+    if progress is not None:
+        progress(len(revisions), len(revisions))
 
 
-def _commit(repo: Any, revision: int, settings: Settings, needs: frozenset[str]) -> Commit:
+def _commit(repo: Any, revision: int, changed: files.Files, settings: Settings, needs: frozenset[str]) -> Commit:
     changeset = repo[revision]
     time_s, west_s = changeset.date()
     return Commit(
@@ -94,46 +144,10 @@ def _commit(repo: Any, revision: int, settings: Settings, needs: frozenset[str])
         message=text.decode(utf8(changeset.description())),
         branch=text.decode(utf8(changeset.branch())),
         revision=revision,
-        files=_files(repo, changeset),
+        files=changed.of(changeset),
         tree=changeset.manifestnode().hex(),
         diff=_diff(repo, changeset, settings.max_diff_bytes) if "diff" in needs else None,
     )
-
-
-def _files(repo: Any, changeset: Any) -> tuple[FileChange, ...]:
-    """Those recorded, in Mercurial's order, which is by the bytes of the path."""
-    paths = changeset.files()
-    if not paths:
-        return ()
-    here = changeset.manifest()
-    first, *others = (parent.manifest() for parent in changeset.parents())
-    found = []
-    for path in paths:
-        if path not in here:
-            file_type = FileType.REMOVED
-        elif path in first or any(path in other for other in others):
-            file_type = FileType.MODIFIED
-        else:
-            file_type = FileType.ADDED
-        old_size, new_size, size_known = _sizes(repo, path, first.get(path), here.get(path))
-        found.append(FileChange(text.decode_path(path), file_type, old_size, new_size, size_known))
-    return tuple(found)
-
-
-def _sizes(repo: Any, path: bytes, old: bytes | None, new: bytes | None) -> tuple[int | None, int | None, bool]:
-    """Lengths in bytes of two revisions of a file (None: not there), and whether they could be had.
-
-    A revlog's index has them; only a revision that records a copy is read whole. A repository that holds only some files
-    or their recent past (narrow, remotefilelog) may have neither.
-    """
-    from mercurial import error
-
-    try:
-        log = repo.file(path)
-        old_size, new_size = (None if node is None else int(log.size(log.rev(node))) for node in (old, new))
-    except (error.Error, LookupError, OSError):
-        return None, None, False
-    return old_size, new_size, True
 
 
 def _diff(repo: Any, changeset: Any, max_bytes: int) -> str:
@@ -148,7 +162,7 @@ def _diff(repo: Any, changeset: Any, max_bytes: int) -> str:
     parts: list[bytes] = []
     length = 0
     matched = scmutil.matchfiles(repo, changeset.files())
-    for part in changeset.diff(match=matched, opts=mdiff.diffopts(git=True)):
+    for part in changeset.diff(match=matched, opts=mdiff.diffopts(git=True, nobinary=True)):
         parts.append(part)
         length += len(part)
         if length > max_bytes:

@@ -1,4 +1,4 @@
-"""What `[extensions] hghooks =` adds to Mercurial: the settings by name, and the hook in every repository.
+"""What `[extensions] hghooks =` adds to Mercurial: the settings by name, and the hooks in every repository.
 
 hg finds both through `hghooks.__getattr__`, once per process.
 """
@@ -10,9 +10,7 @@ from typing import Any
 from mercurial import registrar
 
 from brokers.config import OBERON_OPTIONS
-
-HOOK_NAME = b"changegroup.oberon"
-HOOK = b"python:hghooks.changegroup.hook"
+from hghooks import HOOKS
 
 configtable: dict[bytes, dict[bytes, Any]] = {}
 _declare = registrar.configitem(configtable)
@@ -22,12 +20,13 @@ _declare(b"services", b".*", default=None, generic=True)
 
 
 def reposetup(ui: Any, repo: Any) -> None:
-    """Put the hook into `ui`, the settings of `repo`, under the name the hgrc line has: both together run it once.
+    """Put the hooks into `ui`, the settings of `repo`, under the names the hgrc lines have: both together run each once.
 
-    An hgrc that gives this hook another value, or an empty one to switch it off, has its way. Never raises Exception.
+    An hgrc that gives a hook another value, or an empty one to switch it off, has its way. Never raises Exception.
     """
     try:
-        if repo.local() and ui.config(b"hooks", HOOK_NAME, None) is None:
-            ui.setconfig(b"hooks", HOOK_NAME, HOOK, b"hghooks")
+        for name, value in HOOKS.items() if repo.local() else ():
+            if ui.config(b"hooks", name, None) is None:
+                ui.setconfig(b"hooks", name, value, b"hghooks")
     except Exception as error:
         ui.debug(b"oberon: %s\n" % repr(error).encode("ascii", "backslashreplace"))

@@ -1,19 +1,27 @@
 """Who pushed, and to which repository: what Mercurial's servers and forges leave in a hook's environment.
 
 A table with one row for each, asked from the top; what no row knows falls to the unix user and the repository's path.
-The hook keeps `remembered` of its environment in the event, the reader asks `pusher` and `repository_path` of that.
+The hook keeps `remembered` of its environment in the event, the reader asks `pusher` and `repository` of that.
 Sources of the rows: each forge's own hook code; the url of a changegroup: mercurial/wireprotoserver.py, `client()`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from brokers.config import Settings
+    from payload.push import Event, Repository
 
 URL = "HG_URL"  # the name external hooks know the changegroup's url by
 
 # Of variables that hold JSON: these keys are kept, for the others may be addresses and tokens of the forge's inside.
 JSON_KEYS = ("username", "repository")
+NAME = "web.name"  # a setting of hgweb's (`hg help config.web`), recorded like a variable: the repository's name for people
+
+OF_REQUEST = ("REMOTE_USER", "REPO_NAME", "PATH_INFO")
+"""What a web server tells of one request: under that name its process may have something else."""
 
 
 class Identity(NamedTuple):
@@ -32,6 +40,8 @@ class Forge(NamedTuple):
     identify: Callable[[Mapping[str, str]], Identity]
     json: bool = False
     """Whether the variables hold JSON, of which JSON_KEYS are kept."""
+    links: str | None = None
+    """Its pages: a name in `payload.links.WEB_INTERFACES`."""
 
 
 def _from_json(variable: str) -> Callable[[Mapping[str, str]], Identity]:
@@ -44,11 +54,25 @@ def _from_json(variable: str) -> Callable[[Mapping[str, str]], Identity]:
 
 def _heptapod(environment: Mapping[str, str]) -> Identity:
     group, project = environment.get("HEPTAPOD_PROJECT_NAMESPACE_FULL_PATH"), environment.get("HEPTAPOD_PROJECT_PATH")
-    return Identity(environment.get("HEPTAPOD_USERINFO_USERNAME"), f"{group}/{project}" if group and project else None)
+    beside = ".wiki" if environment.get("HEPTAPOD_REPOSITORY_USAGE") == "wiki" else ""
+    path = f"{group}/{project.removesuffix(beside)}{beside}" if group and project else None
+    return Identity(environment.get("HEPTAPOD_USERINFO_USERNAME"), path)
 
 
 def _phabricator(environment: Mapping[str, str]) -> Identity:
     return Identity(environment.get("PHABRICATOR_USER"), None)  # PHABRICATOR_REPOSITORY is a PHID, no name
+
+
+def _hgweb(environment: Mapping[str, str]) -> Identity:
+    """The path that was asked for. Without a folder it tells no owner, and pushes over ssh would name another repository."""
+    path = (environment.get("REPO_NAME") or environment.get("PATH_INFO", "")).strip("/")
+    return Identity(None, path if "/" in path and source_of(environment.get(URL, "")) == "http" else None)
+
+
+def _scm_manager(environment: Mapping[str, str]) -> Identity:
+    if not environment.get("SCM_REPOSITORY_ID"):
+        return Identity(None, None)
+    return Identity(environment.get("REMOTE_USER"), environment.get("REPO_NAME"))
 
 
 def _remote_user(environment: Mapping[str, str]) -> Identity:
@@ -66,15 +90,29 @@ def _url_user(environment: Mapping[str, str]) -> Identity:
 
 
 FORGES: tuple[Forge, ...] = (
-    Forge("Kallithea", ("KALLITHEA_EXTRAS",), _from_json("KALLITHEA_EXTRAS"), json=True),
-    Forge("RhodeCode", ("RC_SCM_DATA",), _from_json("RC_SCM_DATA"), json=True),
+    # From the functional tests of Heptapod, test_push_hook_env, and its hgserve, apply_heptapod_headers.
     Forge(
         "Heptapod",
-        ("HEPTAPOD_USERINFO_USERNAME", "HEPTAPOD_PROJECT_NAMESPACE_FULL_PATH", "HEPTAPOD_PROJECT_PATH"),
+        (
+            "HEPTAPOD_USERINFO_USERNAME",
+            "HEPTAPOD_PROJECT_NAMESPACE_FULL_PATH",
+            "HEPTAPOD_PROJECT_PATH",
+            "HEPTAPOD_REPOSITORY_USAGE",
+        ),
         _heptapod,
+        links="heptapod",
     ),
-    Forge("Phabricator", ("PHABRICATOR_USER",), _phabricator),
-    # hg-ssh with `command="REMOTE_USER=alice hg-ssh ..."`, and the web server's name for who logged in
+    # From kallithea/lib/utils2.py, set_hook_environment.
+    Forge("Kallithea", ("KALLITHEA_EXTRAS",), _from_json("KALLITHEA_EXTRAS"), json=True, links="kallithea"),
+    # From vcsserver/hooks.py, _extras_from_ui. Its server_url is the Host that the pusher asked for.
+    Forge("RhodeCode", ("RC_SCM_DATA",), _from_json("RC_SCM_DATA"), json=True, links="rhodecode"),
+    # From userguide/diffusion_hooks.diviner.
+    Forge("Phorge, Phabricator", ("PHABRICATOR_USER",), _phabricator, links="phorge"),
+    # From scm-hg-plugin, DefaultHgEnvironmentBuilder and HgCGIServlet. REPO_NAME is `namespace/name`; hgweb shows no pages.
+    Forge("SCM-Manager", ("SCM_REPOSITORY_ID", "REPO_NAME", "REMOTE_USER"), _scm_manager),
+    # From mercurial/hgweb/request.py, parserequestfromenv.
+    Forge("hgweb of several repositories", ("REPO_NAME", "PATH_INFO", URL), _hgweb, links="hgweb"),
+    # With hg-ssh `command="REMOTE_USER=alice hg-ssh ..."`, and the web server's name for who logged in
     Forge("web server or ssh key", ("REMOTE_USER",), _remote_user),
     Forge("hgweb", (URL,), _url_user),
 )
@@ -93,6 +131,8 @@ def remembered(look_up: Callable[[str], str | None], url: str) -> dict[str, str]
                 value = _as_json(_kept_of_json(value))
             if value:
                 environment[name] = value
+    if shown := look_up(NAME):
+        environment[NAME] = shown
     return environment
 
 
@@ -110,6 +150,41 @@ def pusher(environment: Mapping[str, str]) -> str | None:
 def repository_path(environment: Mapping[str, str]) -> str | None:
     """`group/name` as the first row that knows tells it."""
     return next((path for forge in FORGES if (path := forge.identify(environment).repository)), None)
+
+
+def repository(event: Event, settings: Settings) -> Repository:
+    """The repository: from the settings, else as a forge or hgweb calls it, else from its path."""
+    from payload import text
+    from payload.links import Templates
+    from payload.push import Repository
+
+    shown = repository_path(event.environment) or ""
+    parts = [part for part in text.repair(shown).split("/") if part not in ("", ".", "..")]
+    slug = parts.pop() if parts else None
+    return Repository.named(
+        event.scm,
+        text.repair(event.path),
+        owner=settings.owner or ("/".join(parts) if slug else None),
+        name=settings.name or text.repair(event.environment.get(NAME, "")) or None,
+        slug=settings.slug or slug,
+        absolute_url=settings.absolute_url or None,
+        website=settings.website or None,
+        canon_url=settings.canon_url or None,
+        is_private=settings.private,
+        links=Templates.chosen(
+            settings.links or _interface(event.environment),
+            repository=settings.repository_url,
+            commit=settings.commit_url,
+            compare=settings.compare_url,
+        ),
+    )
+
+
+def _interface(environment: Mapping[str, str]) -> str | None:
+    """The web interface of the first row that knows anything; None if there is none, or it has no pages for this repository."""
+    if environment.get("HEPTAPOD_REPOSITORY_USAGE") == "wiki":
+        return None
+    return next((forge.links for forge in FORGES if any(forge.identify(environment))), None)
 
 
 def _kept_of_json(raw: str) -> dict[str, str]:

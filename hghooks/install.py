@@ -1,13 +1,14 @@
-"""Put the hook into a repository's hgrc, and take it out again; and ask whether the server's hg could run it.
+"""Put the hooks into a repository's hgrc, and take them out again; and ask whether the server's hg could run them.
 
 In `.hg/hgrc`, at its end, between two comments:
 
     # oberon: begin ...
     [hooks]
     changegroup.oberon = python:hghooks.changegroup.hook
+    txnclose-bookmark.oberon = python:hghooks.bookmarks.hook
     # oberon: end
 
-Every other byte of the file stays as it is, and `uninstall` gives the bytes back that were there before.
+A hook that stands in lines of the admin's own is left to them. Every other byte of the file stays as it is, and `uninstall` gives the bytes back that were there before.
 """
 
 from __future__ import annotations
@@ -17,16 +18,19 @@ import shlex
 import shutil
 import stat
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from brokers.errors import ConfigError
+from hghooks import HOOKS
 
 BEGIN = b"# oberon: begin"
 END = b"# oberon: end"
 _JOINED = b" (there was no line end before this)"
 _HINT = b"; `oberon uninstall` takes these lines out again"
-LINES = (b"[hooks]", b"changegroup.oberon = python:hghooks.changegroup.hook")
+SECTION = b"[hooks]"
+LINES = tuple(b"%s = %s" % hook for hook in HOOKS.items())
 ASK_TIMEOUT_S = 30
 
 
@@ -45,10 +49,11 @@ def install(repo_path: str | os.PathLike[str]) -> Change:
     """Make pushes to the repository at `repo_path` call the hook. Raises ConfigError if there is none, OSError."""
     hgrc = _hgrc(repo_path)
     before = _content(hgrc)
-    if _is_by_hand(before):
+    missing = [line for line in LINES if line not in _by_hand(before)]
+    if not missing:
         return Change(hgrc, changed=False, told=f"{hgrc} has the hook already, in lines of your own")
     rest = _without_block(before)
-    after = rest + _block(rest)
+    after = rest + _block(rest, missing)
     if after == before:
         return Change(hgrc, changed=False, told=f"{hgrc} has the hook already")
     _replace(hgrc, after)
@@ -61,9 +66,7 @@ def uninstall(repo_path: str | os.PathLike[str]) -> Change:
     before = _content(hgrc)
     after = _without_block(before)
     if after == before:
-        where = (
-            f"{hgrc} has the hook in lines of your own: take them out" if _is_by_hand(before) else f"{hgrc} has no hook of ours"
-        )
+        where = f"{hgrc} has the hook in lines of your own: take them out" if _by_hand(before) else f"{hgrc} has no hook of ours"
         return Change(hgrc, changed=False, told=where)
     if after:
         _replace(hgrc, after)
@@ -88,10 +91,10 @@ def _content(hgrc: Path) -> bytes:
         return b""
 
 
-def _block(rest: bytes) -> bytes:
+def _block(rest: bytes, lines: Sequence[bytes]) -> bytes:
     joined = bool(rest) and not rest.endswith(b"\n")
     begin = (b"\n" if joined else b"") + BEGIN + (_JOINED if joined else b"") + _HINT
-    return b"\n".join((begin, *LINES, END, b""))
+    return b"\n".join((begin, SECTION, *lines, END, b""))
 
 
 def _without_block(content: bytes) -> bytes:
@@ -111,22 +114,25 @@ def _place_of_block(content: bytes) -> tuple[int, int]:
 
     As they were written, if they still are: a marker may stand elsewhere too. Else what is between the markers.
     """
-    for joined in (_JOINED, b""):
-        start = content.rfind(b"\n".join((BEGIN + joined + _HINT, *LINES, END)))
-        if start >= 0:
-            return start, content.index(END, start)
+    for lines in (LINES, LINES[:1], LINES[1:]):
+        for joined in (_JOINED, b""):
+            start = content.rfind(b"\n".join((BEGIN + joined + _HINT, SECTION, *lines, END)))
+            if start >= 0:
+                return start, content.index(END, start)
     stop = content.find(END)
     return (content.rfind(BEGIN, 0, stop), stop) if stop >= 0 else (-1, -1)
 
 
-def _is_by_hand(content: bytes) -> bool:
+def _by_hand(content: bytes) -> list[bytes]:
+    """Those of our lines that stand outside of our block."""
+    found = []
     section = b""
     for line in map(bytes.strip, _without_block(content).splitlines()):
         if line.startswith(b"["):
             section = line
-        elif section == LINES[0] and line.replace(b" ", b"") == LINES[1].replace(b" ", b""):
-            return True
-    return False
+        elif section == SECTION:
+            found += [ours for ours in LINES if line.replace(b" ", b"") == ours.replace(b" ", b"")]
+    return found
 
 
 def _replace(hgrc: Path, content: bytes) -> None:
@@ -206,7 +212,7 @@ def _shebang(first: bytes, second: bytes) -> str | None:
 
 def imports_in(python: str) -> str | None:
     """Why the Python at `python` cannot run the hook; None if it can."""
-    command = [python, "-c", "import hghooks.changegroup, hghooks.changes, brokers.delivery.wake, requests"]
+    command = [python, "-c", "import hghooks.changegroup, hghooks.bookmarks, hghooks.changes, brokers.delivery.wake, requests"]
     try:
         tried = subprocess.run(command, capture_output=True, text=True, timeout=ASK_TIMEOUT_S, cwd="/", check=False)
     except (OSError, subprocess.TimeoutExpired) as error:

@@ -22,10 +22,13 @@ def open_at(path: str) -> Any:
 
     root = path.encode("utf-8", "surrogateescape")
     with _opening:
+        _initialize()
         try:
             ui = uimod.ui.load()
             ui.setconfig(b"ui", b"interactive", b"no", b"oberon")
             ui.setconfig(b"ui", b"report_untrusted", b"no", b"oberon")  # `config.effective` reports it, with the remedy
+            # Else each chunk of a revlog is kept for a while; read once and in order, that costs more than it saves.
+            ui.setconfig(b"usage", b"resources.memory", b"low", b"oberon")
             extensions.loadall(ui)
             opened = hg.repository(ui, root)
         except Exception as reason:  # an extension that the hgrc names may raise anything
@@ -36,6 +39,16 @@ def open_at(path: str) -> Any:
         if not local:
             raise RepositoryGone(path, "is not a repository on this machine")
         return local
+
+
+def _initialize() -> None:
+    """Load what extensions hook into, as the `hg` command does first; without it lfs and largefiles cannot be set up."""
+    try:
+        from mercurial import initialization
+    except ImportError:  # before 7.2, where these are all of it
+        from mercurial import commands  # noqa: F401
+    else:
+        initialization.init()
 
 
 def told(reason: Exception) -> str:

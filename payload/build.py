@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Any
 
-from payload import text
-from payload.push import NODE_DIGITS, Commit, FileChange, Person, Push, RefChange
+from payload import links, text
+from payload.push import NODE_DIGITS, Commit, FileChange, Person, Push, RefChange, RefKind, Repository
 
 SCHEMA_VERSION = 1
 
@@ -84,6 +84,7 @@ def compose(
     commits = push.commits[-limits.max_commits :] if limits.max_commits else ()
     kept = {commit.node for commit in commits}
     repository = push.repository
+    known = _known(repository)
     return {
         "repository": {
             "absolute_url": repository.absolute_url,
@@ -109,10 +110,10 @@ def compose(
             "total_commits": push.total_commits,
             "source": push.event.source,
             "links": {
-                "repository": repository.canon_url + repository.absolute_url if repository.canon_url else None,
-                "compare": None,
+                "repository": links.fill(repository.links.repository, known),
+                "compare": _compare_url(push, known),
             },
-            "commits": {commit.node: _details(commit, limits) for commit in commits},
+            "commits": {commit.node: _details(commit, limits, _commit_url(commit, repository, known)) for commit in commits},
         },
     }
 
@@ -135,12 +136,12 @@ def _commit(commit: Commit, zone: tzinfo | None, limits: Limits, authors: Mappin
     }
 
 
-def _details(commit: Commit, limits: Limits) -> dict[str, Any]:
+def _details(commit: Commit, limits: Limits, url: str | None) -> dict[str, Any]:
     details: dict[str, Any] = {
         "author": _person(commit.author),
         "committer": _person(commit.committer) if commit.committer else None,
         "tree": commit.tree,
-        "url": None,
+        "url": url,
         "total_files": len(commit.files),
         "files": [_file(change) for change in commit.files[: limits.max_files]],
     }
@@ -155,6 +156,29 @@ def _details(commit: Commit, limits: Limits) -> dict[str, Any]:
             cut.append("diff")
     details["truncated"] = cut
     return details
+
+
+def _known(repository: Repository) -> dict[str, str]:
+    """What is the same in each of the repository's links."""
+    return links.values(
+        repository.canon_url, repository.absolute_url, owner=repository.owner, name=repository.name, slug=repository.slug
+    )
+
+
+def _commit_url(commit: Commit, repository: Repository, known: Mapping[str, str]) -> str | None:
+    if repository.links.commit is None:
+        return None
+    own = links.encoded(node=commit.node, short=commit.node[:NODE_DIGITS], branch=commit.branch)
+    return links.fill(repository.links.commit, {**known, **own})
+
+
+def _compare_url(push: Push, known: Mapping[str, str]) -> str | None:
+    """What the first branch that moved has now and had not before; None if all branches are new or gone."""
+    moved = next((change for change in push.refs if change.kind is RefKind.BRANCH and change.old and change.new), None)
+    if moved is None:
+        return None
+    own = links.encoded(old=moved.old, new=moved.new, branch=moved.name, ref=moved.ref)
+    return links.fill(push.repository.links.compare, {**known, **own})
 
 
 def _file(change: FileChange) -> dict[str, Any]:

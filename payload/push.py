@@ -14,6 +14,7 @@ from pathlib import PurePosixPath
 from typing import Any, Self
 
 from payload import text
+from payload.links import Templates
 
 NODE_DIGITS = 12  # of a short node: hg's own short form, and what Bitbucket sent for both
 
@@ -75,7 +76,7 @@ class Event:
     source: str
     """How the push came: `ssh`, `http` or `local`."""
     refs: tuple[RefUpdate, ...] = ()
-    """git: what moved, in the order git told it."""
+    """git: what moved, in the order git told it. hg: the bookmarks that moved, and nothing else."""
     first: str | None = None
     """hg: the first changeset of the changegroup (`node`), 40 hex."""
     last: str | None = None
@@ -261,6 +262,8 @@ class Repository:
     """No trailing `/`; '' if not configured."""
     fork: bool = False
     is_private: bool = True
+    links: Templates = Templates()  # noqa: RUF009 - frozen, so shared without harm
+    """Where its web interface has its pages."""
 
     @classmethod
     def named(
@@ -275,8 +278,9 @@ class Repository:
         website: str | None = None,
         canon_url: str | None = None,
         is_private: bool = True,
+        links: Templates | None = None,
     ) -> Self:
-        """The repository at `path`; what is None follows from the path.
+        """The repository at `path`; what is None follows from the path, and of `links` is those of no web interface.
 
         `/srv/git/team/app.git` gives owner `team`, name and slug `app`, absolute_url `/team/app/`;
         a `.git` or `.hg` folder counts as the folder that holds it. `website` falls back to `canon_url`
@@ -299,6 +303,7 @@ class Repository:
             website=website if website is not None else (canon_url + "/" if canon_url else ""),
             canon_url=canon_url,
             is_private=is_private,
+            links=links or Templates(),
         )
 
 

@@ -110,7 +110,7 @@ class CommitDetails(TypedDict):
     tree: str | None
     """git: the tree. hg: the manifest. All hex digits."""
     url: str | None
-    """Where people can look at it; None if that is not known."""
+    """Its page in the web interface (`oberon.links`), http or https; None if there is none."""
     total_files: int
     """How many there were before `oberon.maxFiles`."""
     files: list[FileSizes]
@@ -147,12 +147,12 @@ class Ref(TypedDict):
 
 
 class Links(TypedDict):
-    """Addresses for people; None if not known."""
+    """Pages for people, http or https; None where the web interface (`oberon.links`) has none."""
 
     repository: str | None
-    """`canon_url` + `absolute_url`."""
+    """The repository's page: `canon_url` + `absolute_url` as an address, if the web interface has no other rule."""
     compare: str | None
-    """What the push changed, on one page."""
+    """What changed on the first branch that was there before the push and is still there."""
 
 
 class Oberon(TypedDict):

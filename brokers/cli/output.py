@@ -47,6 +47,11 @@ def as_json(value: Any) -> None:
     print(json.dumps(_repaired_all(value), indent=2))
 
 
+def as_json_line(value: Any) -> None:
+    """Print a value as JSON in one line (JSON Lines)."""
+    print(json.dumps(_repaired_all(value)))
+
+
 def as_json_block(value: Any, indent: str = "    ") -> None:
     """Print a value as JSON within other lines for people: indented, characters as they are where they can be shown."""
     block(json.dumps(_repaired_all(value), indent=2, ensure_ascii=False), indent)

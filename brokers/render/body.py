@@ -43,6 +43,9 @@ def body(payload: Mapping[str, Any]) -> str:
 
 def web_address(payload: Mapping[str, Any]) -> str:
     """Where the repository can be looked at; '' if the payload cannot tell."""
+    known = ((payload.get("oberon") or {}).get("links") or {}).get("repository")
+    if known:
+        return text.visible(str(known))
     repository = payload["repository"]
     path = str(repository.get("absolute_url") or "")
     if payload.get("canon_url"):
@@ -105,6 +108,7 @@ def _commit(commit: Mapping[str, Any], details: Mapping[str, Any]) -> Iterator[s
         ("Author", commit.get("raw_author") or commit.get("author")),
         ("Date", date),
         ("Branch", commit.get("branch")),
+        ("Link", details.get("url")),
     ):
         if value:
             yield f"{title}:".ljust(8) + text.visible(str(value))

@@ -7,14 +7,17 @@ import pickle
 import random
 import shutil
 import subprocess
+import sys
 import threading
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from brokers.config import Settings
 from brokers.errors import ReadingError, RepositoryGone, RepositoryUnreadable
-from hghooks import repository
-from hghooks.changes import read
+from hghooks import changes, repository
+from hghooks.changes import opened, read
 from hghooks.errors import ChangesetMissing
 from payload.build import Service, build
 from payload.push import Event, FileType, RefAction, RefKind
@@ -85,9 +88,14 @@ def rich(tmp_path, tmp_path_factory):
     if not made:
         made.append((server := HgServer(tmp_path_factory.mktemp("rich") / "repo"), one_of_everything(server)))
     server, nodes = made[0]
-    copied = object.__new__(HgServer)
-    copied.path = shutil.copytree(server.path, tmp_path / "repo", symlinks=True)
-    return copied, nodes
+    return there(shutil.copytree(server.path, tmp_path / "repo", symlinks=True)), nodes
+
+
+def there(path: Path) -> HgServer:
+    """The repository that is at `path` already."""
+    server = object.__new__(HgServer)
+    server.path = path
+    return server
 
 
 made: list[tuple[HgServer, dict[str, str]]] = []
@@ -181,8 +189,6 @@ def test_branches(rich):
 
 @pytest.mark.parametrize("locale", [{"HGENCODING": "ascii"}, {"HGENCODING": "latin-1"}, {"LC_ALL": "C"}])
 def test_texts_are_as_stored_whatever_the_locale(rich, run, locale, tmp_path):
-    import sys
-
     server, _ = rich
     program = (
         "import json, sys\n"
@@ -242,6 +248,12 @@ def test_a_stripped_changeset_is_told_by_name(hg_server):
     assert (str(copy), copy.node, copy.place) == (str(raised.value), node, str(server.path))
 
 
+def test_an_event_of_nothing_is_told(rich):
+    server, _ = rich
+    with pytest.raises(ReadingError, match="the event names no changeset"):
+        read(replace(event(server), first=None), Settings())
+
+
 def test_a_repository_that_is_gone(tmp_path):
     asked = Event("0" * 32, "hg", str(tmp_path / "gone"), 0.0, "x", "ssh", first=NULL, last=NULL)
     with pytest.raises(RepositoryGone, match="gone: there is no Mercurial repository here"):
@@ -274,6 +286,25 @@ def test_damage_is_told_not_raised_raw(hg_server):
     data = next((server.path / ".hg" / "store").glob("00manifest.[id]*"))
     data.write_bytes(data.read_bytes()[:-20])
     with pytest.raises(RepositoryUnreadable):
+        read(asked, Settings())
+
+
+def test_a_manifest_that_is_not_what_it_is_named_for(hg_server, run):
+    """One digit of a file's node has become another, where no compression would notice."""
+    server = hg_server()
+    shutil.rmtree(server.path)
+    run(["hg", "--config", "format.revlog-compression=none", "init", server.path])
+    clone = server.clone()
+    clone.commit({f"f{number}": "1" for number in range(20)})
+    clone.commit({"f9": "2"})
+    clone.push()
+    asked = event(server)
+    assert len(read(asked, Settings()).commits) == 2
+    data = server.path / ".hg" / "store" / "00manifest.i"
+    raw = data.read_bytes()
+    assert raw.endswith(b"\n")
+    data.write_bytes(raw[:-2] + (b"0" if raw[-2:-1] != b"0" else b"1") + raw[-1:])
+    with pytest.raises(RepositoryUnreadable, match="integrity check failed"):
         read(asked, Settings())
 
 
@@ -368,6 +399,147 @@ def test_the_payload_of_it_is_strict_json(rich):
     assert text.encode("utf-8")
     assert payload["commits"][0]["branch"] == "default"
     assert payload["repository"]["scm"] == "hg"
+
+
+# ------------------------------------------------------------------------------------------------------- one by one
+
+
+def test_commits_are_read_as_they_are_asked_for(rich):
+    server, nodes = rich
+    asked = event(server)
+    whole = read(asked, Settings())
+    with opened(asked, Settings()) as reading:
+        assert (reading.refs, reading.total_commits) == (whole.refs, whole.total_commits)
+        assert (reading.repository, reading.user) == (whole.repository, whole.user)
+        assert next(reading.commits) == whole.commits[0]
+        (server.path / ".hg" / "store" / "data" / "b2.i").unlink()
+        rest = tuple(reading.commits)
+    assert [commit.node for commit in rest] == [commit.node for commit in whole.commits[1:]]
+    [copy] = [commit for commit in rest if commit.node == nodes["copy"]]
+    assert [(change.path, change.size_known) for change in copy.files] == [("b2", False)]
+
+
+def test_what_its_user_raises_is_not_taken_for_damage(rich):
+    server, _ = rich
+    with pytest.raises(OSError, match="mine"), opened(event(server), Settings()):
+        raise OSError("mine")
+
+
+@pytest.mark.parametrize("max_commits", [1000, 3, 0])
+def test_progress_is_told(rich, monkeypatch, max_commits):
+    server, _ = rich
+    monkeypatch.setattr(changes, "PROGRESS_EVERY", 2)
+    told: list[tuple[int, int]] = []
+    push = read(event(server), Settings(max_commits=max_commits), progress=lambda *counts: told.append(counts))
+    count = len(push.commits)
+    assert told == [*((number, count) for number in range(0, count, 2)), (count, count)]
+
+
+def test_what_progress_raises_ends_the_reading(rich):
+    server, _ = rich
+
+    def stop(commits_read, commits_to_read):
+        raise InterruptedError(f"{commits_read} of {commits_to_read}")
+
+    with pytest.raises(InterruptedError, match="0 of 14"):
+        read(event(server), Settings(), progress=stop)
+
+
+# ------------------------------------------------------------------------------------------------------------- sizes
+
+
+@pytest.mark.parametrize(("old", "new", "size"), [(4236, 4797, 561), (18847, 23013, 4166), (23013, 18847, -4166)])
+def test_size_is_what_bitbucket_published(hg_server, old, new, size):
+    """django-piston's c737263 and 3a17cc5, in Bitbucket's API documentation of 2009; and one that shrinks."""
+    clone = hg_server().clone()
+    clone.commit({"piston/resource.py": "x" * old, "untouched": "y"})
+    clone.commit({"piston/resource.py": "z" * new})
+    [_, commit] = read(event(there(clone.path)), Settings()).commits
+    [change] = commit.files
+    assert (change.old_size, change.new_size, commit.size) == (old, new, size)
+
+
+BENCH = Path(__file__).parents[1] / "bench" / "hg_reading.py"
+
+
+def read_alone(run, server) -> list[dict]:
+    """What the bench's reader writes, in a process of its own: extensions change hg for all that comes after in one."""
+    asked = event(server)
+    output = run([sys.executable, BENCH, server.path, asked.first, asked.last]).stdout
+    return [json.loads(line) for line in output.splitlines()]
+
+
+def test_the_benchs_reader_writes_what_is_read(rich, run):
+    server, _ = rich
+    for line, commit in zip(read_alone(run, server), read(event(server), Settings()).commits, strict=True):
+        assert (line["node"], line["parents"], line["size"]) == (commit.node, list(commit.parents), commit.size)
+        assert (line["author"][0], line["message"], line["branch"]) == (commit.author.raw, commit.message, commit.branch)
+        assert line["files"] == [[change.path, change.type, change.old_size, change.new_size] for change in commit.files]
+
+
+def as_hg_tells(server) -> list[list]:
+    """The files of each changeset with their lengths, from `hg log` and `hg files`."""
+    told = []
+    sizes: dict[str, dict[str, int]] = {NULL: {}}
+    for one in told_by_hg(server):
+        here, before = sizes.setdefault(one["node"], sizes_told_by_hg(server, one["node"])), sizes[one["p1"]]
+        kinds = {path: kind for kind, key in (("added", "adds"), ("modified", "mods"), ("removed", "dels")) for path in one[key]}
+        told.append([[path, kinds[path], before.get(path), here.get(path)] for path in one["files"]])
+    return told
+
+
+def test_lfs_files_have_their_real_size(hg_server, run):
+    """By the pointer, wherever the files themselves are; hg loads the extension for a repository that requires it."""
+    server = hg_server()
+    server.hgrc("[extensions]\nlfs =\n")
+    clone = server.clone()
+    there(clone.path).hgrc(f"[extensions]\nlfs =\n[lfs]\ntrack = size('>100')\nurl = file:{server.path.parent / 'blobs'}")
+    clone.commit({"big": "b" * 5000, "small": "s"})
+    clone.hg("mv", "big", "moved")
+    clone.commit({"moved": "m" * 9000})
+    clone.commit({"moved": "tiny"})
+    clone.push()
+    hgrc = server.path / ".hg" / "hgrc"
+    hgrc.write_text(hgrc.read_text().replace("lfs =", ""))
+    shutil.rmtree(server.path / ".hg" / "store" / "lfs", ignore_errors=True)
+    found = [line["files"] for line in read_alone(run, server)]
+    assert found == as_hg_tells(server)
+    assert found[1] == [["big", "removed", 5000, None], ["moved", "added", None, 9000]]
+    requires = server.path / ".hg" / "store" / "requires"
+    requires.write_text(requires.read_text().replace("lfs\n", ""))
+    lines = read_alone(run, server)
+    assert lines[0]["files"] == [["big", "added", None, None], ["small", "added", None, 1]]
+    assert [line["size"] for line in lines] == [None, None, None]
+
+
+def test_largefiles_are_told_as_the_standins_hg_records(hg_server, run):
+    server = hg_server()
+    server.hgrc("[extensions]\nlargefiles =\n")
+    clone = server.clone()
+    there(clone.path).hgrc("[extensions]\nlargefiles =")
+    clone.commit({"small": "s"})
+    (clone.path / "big").write_bytes(b"b" * 5000)
+    clone.hg("add", "--large", "big")
+    clone.hg("commit", "-m", "large", "-u", "x")
+    clone.push()
+    found = [line["files"] for line in read_alone(run, server)]
+    assert found == as_hg_tells(server)
+    assert found[1] == [[".hglf/big", "added", None, 41]]
+
+
+def test_files_that_a_narrow_repository_has_not_got_have_no_size(hg_server, run):
+    server = hg_server()
+    clone = server.clone()
+    clone.commit({"in/a": "1", "out/b": "22"})
+    clone.commit({"in/a": "12", "out/b": "223"})
+    clone.push()
+    narrow = there(server.path.parent / "narrow")
+    run(["hg", "clone", "-q", "--config", "extensions.narrow=", "--narrow", "--include", "in", server.path, narrow.path])
+    narrow.hgrc("[extensions]\nnarrow =\n")
+    first, second = read_alone(run, narrow)
+    assert first["files"] == [["in/a", "added", None, 1], ["out/b", "added", None, None]]
+    assert second["files"] == [["in/a", "modified", 1, 2], ["out/b", "modified", None, None]]
+    assert (first["size"], second["size"]) == (None, None)
 
 
 # ------------------------------------------------------------------------------------------------- many repositories

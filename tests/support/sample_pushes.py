@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from payload.build import Limits, Service, build
+from payload.links import WEB_INTERFACES
 from payload.push import Commit, Event, FileChange, FileType, Person, Push, RefAction, RefChange, RefKind, RefUpdate, Repository
 
 FOLDER = Path(__file__).parents[2] / "payload" / "samples"
@@ -22,8 +23,14 @@ ZONE = timezone(timedelta(hours=2))
 SERVICE = Service("post", {"url": "https://ci.example.org/hook"})
 AUTHORS = {"ada@example.org": "ada"}
 
-GIT = Repository.named("git", "/srv/git/team/kettle.git", canon_url="https://git.example.org")
-HG = Repository.named("hg", "/srv/hg/team/lid", canon_url="https://hg.example.org", website="https://lid.example.org/")
+GIT = Repository.named("git", "/srv/git/team/kettle.git", canon_url="https://git.example.org", links=WEB_INTERFACES["gitea"])
+HG = Repository.named(
+    "hg",
+    "/srv/hg/team/lid",
+    canon_url="https://hg.example.org",
+    website="https://lid.example.org/",
+    links=WEB_INTERFACES["hgweb"],
+)
 
 NO_NODE = "0" * 40
 BASE = "7e3399d9b11fb743093ff6e81b371f85dc5f3dac"

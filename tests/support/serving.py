@@ -110,7 +110,22 @@ def git_over_http(root: Path, user: str | None) -> Iterator[str]:
 @contextmanager
 def hg_over_http(repository: Path, log: Path) -> Iterator[str]:
     """`hg serve` for one repository, pushes allowed to all; yields its URL. What it says goes to `log`."""
-    argv = ["hg", "serve", "-R", os.fspath(repository), "--address", HOST, "--port", "0", "--print-url"]
+    with _hg_serve(["-R", os.fspath(repository)], log) as url:
+        yield url
+
+
+@contextmanager
+def hg_folder_over_http(root: Path, log: Path) -> Iterator[str]:
+    """`hg serve` for all repositories below `root`; else as `hg_over_http`."""
+    configuration = log.with_suffix(".conf")
+    configuration.write_text(f"[paths]\n/ = {root}/**\n")
+    with _hg_serve(["--web-conf", os.fspath(configuration)], log) as url:
+        yield url
+
+
+@contextmanager
+def _hg_serve(what: list[str], log: Path) -> Iterator[str]:
+    argv = ["hg", "serve", *what, "--address", HOST, "--port", "0", "--print-url"]
     argv += ["--config", "web.allow-push=*", "--config", "web.push_ssl=no"]
     with log.open("wb") as sink:
         process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink)

@@ -11,9 +11,6 @@ from brokers.cli.checks import Check, error, ok, warning
 from brokers.cli.repository import Repository
 from brokers.errors import BrokerError
 
-_HG_HOOK = b"changegroup.oberon"
-_HG_VALUE = b"python:hghooks.changegroup.hook"
-
 
 def hook(repository: Repository) -> Iterator[Check]:
     """The hook of a git or Mercurial repository."""
@@ -45,24 +42,33 @@ def _git(repository: Repository) -> Iterator[Check]:
 
 
 def _hg(repository: Repository) -> Iterator[Check]:
+    from hghooks import HOOKS
     from hghooks import repository as opening
 
-    quoted = shlex.quote(repository.path)
     try:
         ui = opening.open_at(repository.path).ui
     except BrokerError:
         return  # reading its configuration fails likewise, and is told
-    if ui.config(b"hooks", _HG_HOOK, None) == _HG_VALUE:
-        yield ok("hook", f"[hooks] changegroup.oberon, from {_source(ui, untrusted=False)}")
-    elif ui.config(b"hooks", _HG_HOOK, None, untrusted=True) == _HG_VALUE:
-        told = f"Mercurial does not trust the owner of {_source(ui, untrusted=True)}, so the hook there does not run"
-        yield error("hook", told, "name the owner in the hgrc of the server's user, as `[trusted] users = OWNER`")
-    elif (value := ui.config(b"hooks", _HG_HOOK, None)) is not None:
-        told = f"[hooks] changegroup.oberon is {os.fsdecode(value)!r}, from {_source(ui, untrusted=False)}"
-        yield warning("hook", told, f"unless that is meant, write {os.fsdecode(_HG_VALUE)}")
-    else:
-        yield error("hook", "no hgrc has it", f"oberon install {quoted}")
+    mend = f"oberon install {shlex.quote(repository.path)}"
+    (pushes, value), (bookmarks, bookmarks_value) = HOOKS.items()
+    yield _hg_hook(ui, "hook", pushes, value) or error("hook", "no hgrc has it", mend)
+    told = "no hgrc has it, so a push that moves bookmarks alone is not seen"
+    yield _hg_hook(ui, "bookmark hook", bookmarks, bookmarks_value) or warning("bookmark hook", told, mend)
 
 
-def _source(ui: Any, *, untrusted: bool) -> str:
-    return os.fsdecode(ui.configsource(b"hooks", _HG_HOOK, untrusted=untrusted))
+def _hg_hook(ui: Any, name: str, item: bytes, value: bytes) -> Check | None:
+    """What `[hooks]` says of one hook; None: nothing."""
+    shown = f"[hooks] {os.fsdecode(item)}"
+    if ui.config(b"hooks", item, None) == value:
+        return ok(name, f"{shown}, from {_source(ui, item, untrusted=False)}")
+    if ui.config(b"hooks", item, None, untrusted=True) == value:
+        told = f"Mercurial does not trust the owner of {_source(ui, item, untrusted=True)}, so the hook there does not run"
+        return error(name, told, "name the owner in the hgrc of the server's user, as `[trusted] users = OWNER`")
+    if (other := ui.config(b"hooks", item, None)) is not None:
+        told = f"{shown} is {os.fsdecode(other)!r}, from {_source(ui, item, untrusted=False)}"
+        return warning(name, told, f"unless that is meant, write {os.fsdecode(value)}")
+    return None
+
+
+def _source(ui: Any, item: bytes, *, untrusted: bool) -> str:
+    return os.fsdecode(ui.configsource(b"hooks", item, untrusted=untrusted))

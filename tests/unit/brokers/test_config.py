@@ -13,6 +13,7 @@ from brokers.config import OBERON_OPTIONS, SERVICE_OPTIONS, Configuration, Entry
 from brokers.errors import ConfigError
 from brokers.secrets import resolver
 from brokers.values import TYPES, convert
+from payload.links import WEB_INTERFACES
 
 ORIGIN = "/etc/gitconfig"
 
@@ -41,6 +42,10 @@ WHOLE, NOT_NEGATIVE, FROM_ONE = (
 ADDRESS = "write an address without spaces that begins with http:// or https://"
 ABSOLUTE = "write an absolute path"
 ZONE = "write the name of a time zone, as Europe/Berlin or UTC"
+TEMPLATE = (
+    "write an address that begins with {canonUrl}/ or https://HOST/, with none but these in it: "
+    "{canonUrl} {absoluteUrl} {path} {owner} {name} {slug}"
+)
 TRUTH = "write true or false"
 
 
@@ -153,13 +158,25 @@ def test_any_text_is_a_value_or_refused(type_name, raw):
 def test_the_options_are_those_of_the_design():
     assert [option.name for option in OBERON_OPTIONS] == [
         *("mode", "deadline", "verbose", "stateDir", "brokerPath", "workers", "perHost"),
-        *("owner", "name", "slug", "website", "canonUrl", "absoluteUrl", "private", "authorMap", "timezone"),
+        *("owner", "name", "slug", "website", "canonUrl", "absoluteUrl"),
+        *("links", "repositoryUrl", "commitUrl", "compareUrl", "private", "authorMap", "timezone"),
         *("allowHosts", "proxy", "caBundle", "maxCommits", "maxFiles", "maxMessage", "maxDiff"),
         *("gitReader", "gitRevision", "refs", "sources", "retry", "keepDays"),
     ]
     assert [option.name for option in SERVICE_OPTIONS] == [
         *("broker", "enabled", "refs", "paths", "events", "authors", "timeout", "retry", "maxAge", "ordered", "allowHosts")
     ]
+
+
+def test_where_links_lead():
+    settings = parse(
+        entry("links", "Cgit"),
+        entry("commiturl", " {canonUrl}/{path}.git/commit/?id={node} "),
+        entry("compareUrl", "https://diff.example.org/{old}/{new}"),
+    ).settings
+    assert (settings.links, settings.repository_url) == ("cgit", None)
+    assert settings.commit_url == "{canonUrl}/{path}.git/commit/?id={node}"
+    assert settings.compare_url == "https://diff.example.org/{old}/{new}"
 
 
 @pytest.mark.parametrize("option", OBERON_OPTIONS + SERVICE_OPTIONS, ids=lambda option: option.name)
@@ -222,6 +239,23 @@ def test_keys_in_any_case_and_the_later_entry_holds():
         ("stateDir", "state", "oberon.stateDir in /etc/gitconfig: 'state' is not right; " + ABSOLUTE),
         ("timezone", None, "oberon.timezone in /etc/gitconfig: 'true' is not right; " + ZONE),
         ("proxy", "proxy:3128", "oberon.proxy in /etc/gitconfig: the value is not right; " + ADDRESS),
+        ("links", "redmine", "oberon.links in /etc/gitconfig: 'redmine' is not right; write one of " + ", ".join(WEB_INTERFACES)),
+        (
+            "commiturl",
+            "{canonUrl}/{nod}",
+            "oberon.commitUrl in /etc/gitconfig: '{canonUrl}/{nod}' is not right; " + TEMPLATE + " {node} {short} {branch}",
+        ),
+        (
+            "compareUrl",
+            "git.example.org",
+            "oberon.compareUrl in /etc/gitconfig: 'git.example.org' is not right; " + TEMPLATE + " {old} {new} {branch} {ref}",
+        ),
+        (
+            "commitUrl",
+            "https://ann:hunter2@x/{node}",
+            "oberon.commitUrl in /etc/gitconfig: the value is not right; " + TEMPLATE + " {node} {short} {branch}",
+        ),
+        ("repositoryUrl", "", "oberon.repositoryUrl in /etc/gitconfig: '' is not right; " + TEMPLATE),
         ("maxMessage", "much", "oberon.maxMessage in /etc/gitconfig: 'much' is not right; " + BYTES),
         ("mod", "inline", "oberon.mod in /etc/gitconfig: there is no such setting; did you mean mode?"),
         ("statDir", "/x", "oberon.statDir in /etc/gitconfig: there is no such setting; did you mean stateDir?"),

@@ -8,6 +8,7 @@ import pytest
 
 from brokers.config import Settings
 from githooks import forge
+from payload import links
 from payload.push import Event
 
 GITEA = {
@@ -16,23 +17,58 @@ GITEA = {
     "GITEA_REPO_NAME": "app",
     "GITEA_ROOT_URL": "https://git.example.org/",
 }
-SRHT = json.dumps({"user": {"name": "ann", "token": "hush"}, "repo": {"name": "app", "owner_name": "~ann"}})
+SRHT = json.dumps(  # cmd/shell/main.go of git.sr.ht
+    {
+        "repo": {
+            "id": 7,
+            "name": "app",
+            "owner_id": 3,
+            "owner_name": "ann",
+            "path": "/var/lib/git/~ann/app",
+            "absolute_path": "/var/lib/git/~ann/app",
+            "visibility": "PRIVATE",
+            "autocreated": False,
+        },
+        "user": {"canonical_name": "~bob", "name": "bob"},
+        "token": "hush",
+    }
+)
+BACKEND = {"GIT_PROJECT_ROOT": "/srv/git", "REMOTE_USER": "ann", "PATH_INFO": "/team/app.git/git-receive-pack"}
 EXTRAS = json.dumps({"username": "ann", "repository": "team/sub/app", "ip": "192.0.2.1", "secret": "hush"})
 
 ROWS = [
     ({}, ("git", "git", "disk")),
     (GITEA, ("ann", "team", "app")),
     ({"GOGS_AUTH_USER_NAME": "ann", "GOGS_REPO_OWNER_NAME": "team", "GOGS_REPO_NAME": "app"}, ("ann", "team", "app")),
+    ({**GITEA, "GITEA_REPO_IS_WIKI": "true"}, ("ann", "team", "app.wiki")),
+    ({**GITEA, "GITEA_REPO_IS_WIKI": "true", "GITEA_REPO_NAME": "app.wiki"}, ("ann", "team", "app.wiki")),
+    ({**GITEA, "GITEA_REPO_IS_WIKI": "false", "GITEA_REPO_NAME": "x.wiki"}, ("ann", "team", "x.wiki")),
     ({"GL_USERNAME": "ann", "GL_ID": "user-7", "GL_PROJECT_PATH": "team/sub/app"}, ("ann", "team/sub", "app")),
+    ({"GL_USERNAME": "ann", "GL_REPOSITORY": "project-12", "GL_PROJECT_PATH": "team/app"}, ("ann", "team", "app")),
+    ({"GL_USERNAME": "ann", "GL_REPOSITORY": "wiki-12", "GL_PROJECT_PATH": "team/app"}, ("ann", "team", "app.wiki")),
+    ({"GL_USERNAME": "ann", "GL_REPOSITORY": "wiki-12", "GL_PROJECT_PATH": "team/app.wiki"}, ("ann", "team", "app.wiki")),
+    ({"GL_USERNAME": "ann", "GL_REPOSITORY": "design-12", "GL_PROJECT_PATH": "team/app"}, ("ann", "team", "app.design")),
     ({"GL_ID": "key-7", "GL_PROJECT_PATH": "team/app"}, ("key-7", "team", "app")),
+    ({"GL_USERNAME": "ann", "GL_PROJECT_PATH": "team/app", "GL_REPO": '{"storage_name": "x"}'}, ("ann", "team", "app")),
     ({"GL_USER": "ann", "GL_REPO": "team/app"}, ("ann", "team", "app")),
     ({"GL_USER": "ann", "GL_REPO": "testing"}, ("ann", "", "testing")),
     ({"KALLITHEA_EXTRAS": EXTRAS}, ("ann", "team/sub", "app")),
     ({"RC_SCM_DATA": EXTRAS}, ("ann", "team/sub", "app")),
-    ({"SRHT_PUSH_CTX": SRHT}, ("ann", "~ann", "app")),
+    ({"SRHT_PUSH_CTX": SRHT}, ("bob", "~ann", "app")),
+    ({"SRHT_PUSH_CTX": SRHT.replace('"ann"', '"~ann"')}, ("bob", "~ann", "app")),
     ({"PHABRICATOR_USER": "ann", "PHABRICATOR_REPOSITORY": "PHID-REPO-x"}, ("ann", "git", "disk")),
     ({"REMOTE_USER": "ann"}, ("ann", "git", "disk")),
+    (BACKEND, ("ann", "team", "app")),
+    ({**BACKEND, "PATH_INFO": "/a/b/app.git/git-receive-pack"}, ("ann", "a/b", "app")),
+    ({**BACKEND, "PATH_INFO": "/team/app/.git/git-receive-pack"}, ("ann", "team", "app")),
+    ({**BACKEND, "PATH_INFO": "/app.git/git-receive-pack"}, ("ann", "git", "disk")),
+    ({**BACKEND, "PATH_INFO": "/team/hush"}, ("ann", "git", "disk")),
+    ({**BACKEND, "GL_USER": "bob", "GL_REPO": "sub/app"}, ("bob", "sub", "app")),
+    # Phorge runs git-http-backend in the repository itself.
+    ({**BACKEND, "PATH_INFO": "/git-receive-pack", "PHABRICATOR_USER": "bob"}, ("bob", "git", "disk")),
     ({**GITEA, "REMOTE_USER": "proxy"}, ("ann", "team", "app")),
+    ({"GL_USER": "ann", "GL_REPO": "../../etc//./passwd/"}, ("ann", "etc", "passwd")),
+    ({**GITEA, "GITEA_REPO_USER_NAME": "..", "GITEA_REPO_NAME": "../.."}, ("ann", "git", "disk")),
     ({"GL_USER": "", "REMOTE_USER": "ann"}, ("ann", "git", "disk")),
     ({"SRHT_PUSH_CTX": "{broken", "REMOTE_USER": "ann"}, ("ann", "git", "disk")),
     ({"SRHT_PUSH_CTX": '{"user": ["name"], "repo": {"name": 7}}'}, ("git", "git", "disk")),
@@ -59,6 +95,41 @@ def test_the_hook_remembers_enough(environment, expected):
     assert "192.0.2.1" not in str(kept)
     found = forge.repository(make(kept), Settings())
     assert (forge.pusher(make(kept)), found.owner, found.slug) == expected
+
+
+GITLAB = {"GL_USERNAME": "ann", "GL_PROJECT_PATH": "team/app"}
+GOGS = {"GOGS_AUTH_USER_NAME": "ann", "GOGS_REPO_OWNER_NAME": "team", "GOGS_REPO_NAME": "app"}
+
+
+@pytest.mark.parametrize(
+    ("environment", "interface"),
+    [
+        ({}, "none"),
+        (GITEA, "gitea"),
+        ({**GITEA, "GITEA_REPO_IS_WIKI": "false"}, "gitea"),
+        ({**GITEA, "GITEA_REPO_IS_WIKI": "true"}, "none"),
+        (GOGS, "gogs"),
+        (GITLAB, "gitlab"),
+        ({"GL_ID": "key-7", "GL_PROJECT_PATH": "team/app"}, "gitlab"),
+        ({**GITLAB, "GL_REPOSITORY": "wiki-12"}, "none"),
+        ({"KALLITHEA_EXTRAS": EXTRAS}, "kallithea"),
+        ({"RC_SCM_DATA": EXTRAS}, "rhodecode"),
+        ({"SRHT_PUSH_CTX": SRHT}, "sourcehut"),
+        ({"PHABRICATOR_USER": "ann"}, "phorge"),
+        ({"GL_USER": "ann", "GL_REPO": "team/app"}, "none"),
+        (BACKEND, "none"),
+    ],
+)
+def test_a_forge_implies_its_web_interface(environment, interface):
+    assert forge.repository(make(environment), Settings()).links == links.WEB_INTERFACES[interface]
+    assert forge.repository(make(environment), Settings(links="cgit")).links == links.WEB_INTERFACES["cgit"]
+
+
+def test_own_templates_go_before_the_interface():
+    settings = Settings(commit_url="https://ci.example.org/{node}", repository_url="{canonUrl}/r/{path}")
+    assert forge.repository(make(GITEA), settings).links == links.Templates(
+        "{canonUrl}/r/{path}", "https://ci.example.org/{node}", links.WEB_INTERFACES["gitea"].compare
+    )
 
 
 def test_settings_go_before_the_forge_and_the_forge_before_the_path():

@@ -11,13 +11,13 @@ from payload.push import Event
 class Ui:
     """What a changegroup hook reads of hg's ui; under hgweb its environment holds more than bytes."""
 
-    def __init__(self, environ=None, config=None):
+    def __init__(self, environ=None, config=None, name=None):
         self.environ = environ or {}
         self._config = config
+        self._name = name
 
     def config(self, section, name, default):
-        assert (section, name) == (b"rhodecode", b"RC_SCM_DATA")
-        return self._config
+        return {(b"rhodecode", b"RC_SCM_DATA"): self._config, (b"web", b"name"): self._name}[section, name]
 
 
 class Repo:
@@ -55,6 +55,17 @@ def test_the_process_tells_what_the_request_does_not(monkeypatch):
 def test_rhodecode_tells_by_configuration():
     record = facts.record(Ui(config=b'{"username": "bob", "x": 1}'), Repo(), b"a" * 40, None, b"", {})
     assert record["environment"] == {"RC_SCM_DATA": '{"username": "bob"}'}
+
+
+def test_hgweb_s_name_for_the_repository_is_recorded():
+    record = facts.record(Ui(name="größe".encode()), Repo(), b"a" * 40, None, b"", {})
+    assert record["environment"] == {"web.name": "größe"}
+
+
+def test_what_a_request_tells_is_not_taken_from_the_process(monkeypatch):
+    for name in ("REMOTE_USER", "REPO_NAME", "PATH_INFO"):
+        monkeypatch.setenv(name, "/of/the/server's/own/start")
+    assert facts.record(Ui(), Repo(), b"a" * 40, None, b"", {})["environment"] == {}
 
 
 def test_a_user_without_a_name(monkeypatch):

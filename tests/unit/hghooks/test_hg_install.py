@@ -19,6 +19,10 @@ def repository(tmp_path):
     return tmp_path / "repo"
 
 
+CHANGEGROUP = b"changegroup.oberon = python:hghooks.changegroup.hook\n"
+BOOKMARK = b"txnclose-bookmark.oberon = python:hghooks.bookmarks.hook\n"
+BOTH = b"\n[hooks]\n" + CHANGEGROUP + BOOKMARK
+
 OTHERS = [
     b"",
     b"[web]\nname = x\n",
@@ -39,7 +43,7 @@ def test_every_other_byte_stays(repository, before):
     assert (done.changed, done.hgrc) == (True, hgrc)
     with_hook = hgrc.read_bytes()
     assert with_hook.startswith(before)
-    assert b"\n[hooks]\nchangegroup.oberon = python:hghooks.changegroup.hook\n" in with_hook
+    assert with_hook.count(BOTH) == 1
     again = install.install(repository)
     assert (again.changed, hgrc.read_bytes()) == (False, with_hook)
     undone = install.uninstall(repository)
@@ -68,6 +72,7 @@ def test_hg_takes_it(hg_server):
     server.hgrc("[web]\nname = x")
     install.install(server.path)
     assert server.hg("config", "hooks.changegroup.oberon") == "python:hghooks.changegroup.hook"
+    assert server.hg("config", "hooks.txnclose-bookmark.oberon") == "python:hghooks.bookmarks.hook"
     assert server.hg("config", "web.name") == "x"
 
 
@@ -82,11 +87,40 @@ def test_a_block_somebody_edited_is_put_right(repository):
 
 def test_lines_by_hand_are_left_alone(repository):
     hgrc = repository / ".hg" / "hgrc"
-    hgrc.write_bytes(b"[hooks]\nchangegroup.oberon=python:hghooks.changegroup.hook\n")
+    hgrc.write_bytes(b"[hooks]\n" + (CHANGEGROUP + BOOKMARK).replace(b" ", b""))
     done = install.install(repository)
     assert (done.changed, "lines of your own" in done.told) == (False, True)
     undone = install.uninstall(repository)
     assert (undone.changed, "take them out" in undone.told) == (False, True)
+
+
+@pytest.mark.parametrize(("by_hand", "added"), [(CHANGEGROUP, BOOKMARK), (BOOKMARK, CHANGEGROUP)])
+def test_the_line_that_is_missing_is_added(repository, by_hand, added):
+    hgrc = repository / ".hg" / "hgrc"
+    before = b"[hooks]\n" + by_hand
+    hgrc.write_bytes(before)
+    assert install.install(repository).changed
+    with_hook = hgrc.read_bytes()
+    assert (with_hook.count(by_hand), with_hook.count(added)) == (1, 1)
+    assert install.install(repository).changed is False
+    assert install.uninstall(repository).changed
+    assert hgrc.read_bytes() == before
+
+
+@pytest.mark.parametrize("before", OTHERS)
+def test_the_block_of_before_there_was_a_hook_for_bookmarks(repository, before):
+    """`oberon install` once more puts the new line in; `oberon uninstall` takes out an old block too."""
+    hgrc = repository / ".hg" / "hgrc"
+    hgrc.write_bytes(before)
+    install.install(repository)
+    new = hgrc.read_bytes()
+    old = new.replace(BOOKMARK, b"")
+    hgrc.write_bytes(old)
+    assert install.install(repository).changed
+    assert hgrc.read_bytes() == new
+    hgrc.write_bytes(old)
+    assert install.uninstall(repository).changed
+    assert (hgrc.read_bytes() if hgrc.exists() else b"") == before
 
 
 def test_the_hg_folder_itself_will_do(repository):

@@ -14,6 +14,7 @@ from jsonschema import Draft202012Validator
 
 from payload import schema, text
 from payload.build import Limits, Service, address, build, compose
+from payload.links import WEB_INTERFACES
 from payload.push import Commit, Event, FileChange, FileType, Person, Push, RefAction, RefChange, RefKind, RefUpdate, Repository
 
 NODES = [f"abcdef01234{number}" + "5" * 28 for number in range(5)]
@@ -174,6 +175,56 @@ def test_build_is_compose_and_address():
 def test_author_is_the_login_else_the_name_else_all_of_it(raw, authors, author):
     [made] = build(push(commit(author=Person.parse(raw, 0, 0))), POST, authors=authors)["commits"]
     assert (made["author"], made["raw_author"]) == (author, raw)
+
+
+GITEA = replace(REPOSITORY, links=WEB_INTERFACES["gitea"])
+
+
+def test_links_lead_to_the_web_interface():
+    oberon = build(push(commit(1), commit(2), repository=GITEA), POST)["oberon"]
+    assert oberon["links"] == {
+        "repository": "https://git.example.org/team/kettle/",
+        "compare": f"https://git.example.org/team/kettle/compare/{NODES[0]}...{NODES[2]}",
+    }
+    assert {node: told["url"] for node, told in oberon["commits"].items()} == {
+        node: f"https://git.example.org/team/kettle/commit/{node}" for node in NODES[1:3]
+    }
+
+
+def moved(name, old, new, kind=RefKind.BRANCH):
+    return RefChange(f"refs/x/{name}", name, kind, RefAction.UPDATE, old, new)
+
+
+@pytest.mark.parametrize(
+    ("refs", "compared"),
+    [
+        ((moved("new", None, NODES[1]),), None),
+        ((moved("gone", NODES[0], None),), None),
+        ((moved("v1", NODES[0], NODES[1], RefKind.TAG),), None),
+        ((), None),
+        (
+            (moved("new", None, NODES[3]), moved("v1", NODES[0], NODES[1], RefKind.TAG), moved("b", NODES[1], NODES[2])),
+            f"refs/x/b/b/{NODES[1]}/{NODES[2]}",
+        ),
+        ((moved("b", NODES[2], NODES[1]), moved("c", NODES[1], NODES[2])), f"refs/x/b/b/{NODES[2]}/{NODES[1]}"),
+    ],
+)
+def test_what_is_compared_is_the_first_branch_that_was_there_and_is(refs, compared):
+    pages = replace(GITEA.links, compare="{canonUrl}/{ref}/{branch}/{old}/{new}")
+    links = build(push(refs=refs, repository=replace(GITEA, links=pages)), POST)["oberon"]["links"]
+    assert links["compare"] == (compared and f"https://git.example.org/{compared}")
+
+
+def test_a_commit_on_no_branch_has_no_link_that_needs_one():
+    pages = replace(GITEA.links, commit="{canonUrl}/{branch}/{short}")
+    told = build(push(commit(1), commit(2, branch=None), repository=replace(GITEA, links=pages)), POST)["oberon"]["commits"]
+    assert [told[node]["url"] for node in NODES[1:3]] == ["https://git.example.org/main/abcdef012341", None]
+
+
+def test_only_addresses_of_the_web_are_links():
+    there = replace(GITEA, canon_url="javascript:alert(1)//")
+    oberon = build(push(commit(), repository=there), POST)["oberon"]
+    assert (oberon["links"], oberon["commits"][NODES[1]]["url"]) == ({"repository": None, "compare": None}, None)
 
 
 def test_nodes_of_a_sha256_repository():
@@ -512,7 +563,14 @@ pushes = events.flatmap(
     lambda event: st.builds(
         Push,
         event=st.just(event),
-        repository=st.builds(Repository.named, st.just(event.scm), st.just(event.path), is_private=st.booleans()),
+        repository=st.builds(
+            Repository.named,
+            st.just(event.scm),
+            st.just(event.path),
+            canon_url=told_or_none | st.just("https://git.example.org"),
+            is_private=st.booleans(),
+            links=st.sampled_from(list(WEB_INTERFACES.values())),
+        ),
         user=told,
         refs=st.lists(changes, max_size=3).map(tuple),
         commits=st.lists(commits, max_size=3, unique_by=lambda made: made.node).map(tuple),

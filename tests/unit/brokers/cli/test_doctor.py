@@ -201,7 +201,8 @@ def test_mercurial(hg_server, oberon_apart, state_dir):
     server = hg_server()
     server.hgrc(f"[oberon]\nstatedir = {state_dir}\n[services]\nci.broker = post\nci.url = https://ci.example.org/hook\n")
     told = checks(oberon_apart("doctor", server.path, "--json"))
-    assert told["hook"]["remedy"] == f"oberon install {server.path}"
+    assert told["hook"]["remedy"] == told["bookmark hook"]["remedy"] == f"oberon install {server.path}"
+    assert (told["hook"]["level"], told["bookmark hook"]["level"]) == ("error", "warning")
     assert told["hg's python"]["level"] == "ok"
     assert oberon_apart("install", server.path).code == 0
     ran = oberon_apart("doctor", server.path)
@@ -213,9 +214,11 @@ def test_mercurial(hg_server, oberon_apart, state_dir):
 def test_mercurial_by_extension_and_switched_off(hg_server, oberon_apart):
     server = hg_server()
     server.hgrc("[extensions]\nhghooks =\n[services]\nci.broker = post\nci.url = https://ci.example.org/hook\n")
-    assert checks(oberon_apart("doctor", server.path, "--json"))["hook"]["level"] == "ok"
-    server.hgrc("[hooks]\nchangegroup.oberon =\n")
-    assert checks(oberon_apart("doctor", server.path, "--json"))["hook"]["level"] == "warning"
+    told = checks(oberon_apart("doctor", server.path, "--json"))
+    assert (told["hook"]["level"], told["bookmark hook"]["level"]) == ("ok", "ok")
+    server.hgrc("[hooks]\nchangegroup.oberon =\ntxnclose-bookmark.oberon =\n")
+    told = checks(oberon_apart("doctor", server.path, "--json"))
+    assert (told["hook"]["level"], told["bookmark hook"]["level"]) == ("warning", "warning")
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root gives files away")
