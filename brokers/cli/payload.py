@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import argparse
 import pkgutil
+import sys
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
 from brokers.cli import arguments as common
-from brokers.cli import configured, output, revisions
+from brokers.cli import configured, output, progress_line, revisions
 from brokers.cli.repository import Repository, find
 from brokers.cli.sources import by_scm
 from brokers.config import Configuration, ServiceSettings
-from brokers.delivery.expansion import composed_of, needs_of
+from brokers.delivery.expansion import composed_of, composer, needs_of
 from brokers.delivery.filters import concerns
 from brokers.errors import ConfigError
 from payload import dialects
-from payload.push import Event
+from payload.push import Event, Push
 
 _WORDS = {"git": ("OLD", "NEW", "REF"), "hg": ("FIRST", "LAST")}
 
@@ -35,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         oberon payload /srv/hg/app 17 tip
         oberon payload /srv/hg/app -- -1 -1
         oberon payload . HEAD~1 HEAD main --dialect bitbucket
+        oberon payload --lines /srv/git/app.git 0 main main | jq -r .message
         """,
     )
     common.repo(parser)
@@ -47,6 +50,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--dialect", choices=_dialects(), help="as that service's webhooks wrote it")
+    which.add_argument(
+        "--lines",
+        action="store_true",
+        help="its commits only, one JSON object a line, oldest first, however many (no maxCommits)",
+    )
     which.add_argument("--service", metavar="NAME", help="as this service gets it: its filters, its settings (secrets masked)")
 
 
@@ -59,6 +67,9 @@ def run(arguments: argparse.Namespace) -> int:
     push_of: dict[str, Callable[..., Event]] = {"git": revisions.git_push, "hg": revisions.hg_push}
     event = push_of[repository.scm](repository, *arguments.revisions)
     configuration = repository.configuration()
+    if arguments.lines:
+        _print_lines(repository, configuration, event)
+        return 0
     composed = _composed(repository, configuration, event)
     if arguments.dialect:
         shown = import_module(f"payload.dialects.{arguments.dialect}").write(composed)
@@ -75,8 +86,23 @@ def _dialects() -> list[str]:
 
 
 def _composed(repository: Repository, configuration: Configuration, event: Event) -> dict[str, Any]:
-    push = by_scm()[repository.scm].read(event, configuration.settings, needs_of(configuration))
+    with progress_line.shown() as progress:
+        push = by_scm()[repository.scm].read(event, configuration.settings, needs_of(configuration), progress=progress)
     return composed_of(push, configuration.settings, None)
+
+
+def _print_lines(repository: Repository, configuration: Configuration, event: Event) -> None:
+    """Each commit as it is read; a line has the keys of the payload's commit, and under `oberon` those of `oberon.commits`."""
+    settings = replace(configuration.settings, max_commits=sys.maxsize)
+    compose = composer(settings)
+    source = by_scm()[repository.scm]
+    with (
+        progress_line.shown(wanted=not sys.stdout.isatty()) as progress,
+        source.opened(event, settings, needs_of(configuration), progress) as reading,
+    ):
+        for commit in reading.commits:
+            composed = compose(Push(event, reading.repository, reading.user, (), (commit,), 1))
+            output.as_json_line({**composed["commits"][0], "oberon": composed["oberon"]["commits"][commit.node]})
 
 
 def _for_service(name: str, configuration: Configuration, composed: dict[str, Any]) -> dict[str, Any]:

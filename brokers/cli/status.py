@@ -1,4 +1,4 @@
-"""oberon status: how many deliveries wait, failed or died. Fit for Nagios and its like: the exit code is the verdict."""
+"""oberon status: what waits, is being read, failed or died. Fit for Nagios and its like: the exit code is the verdict."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from brokers.cli import arguments as common
 from brokers.cli import listing, output, state
 from brokers.cli.state import Trouble
-from brokers.delivery import record
+from brokers.delivery import progress, record
 from brokers.delivery.outcome import State
-from brokers.delivery.record import Failing, Late, Spool
+from brokers.delivery.record import Failing, Late, Reading, Spool
 
 _SHOWN = (State.WAITING, State.LEASED, State.READ, State.DELIVERED, State.SKIPPED, State.DEAD)
 
@@ -22,6 +22,7 @@ class _Status:
     state_dir: str
     exists: bool
     trouble: Trouble | None
+    now: float
     worker: bool = False
     spool: Spool = field(default_factory=Spool)
     pushes: dict[str, int] = field(default_factory=dict)
@@ -29,7 +30,12 @@ class _Status:
     oldest_waiting_s: float | None = None
     overdue_s: float | None = None
     late: Late | None = None
+    reading: list[Reading] = field(default_factory=list)
     failing: list[Failing] = field(default_factory=list)
+
+    def elapsed_s(self, reading: Reading) -> float:
+        """How long it has been going on."""
+        return max(0.0, self.now - reading.started_at)
 
     @property
     def problems(self) -> list[str]:
@@ -52,7 +58,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Of `oberon status`."""
     common.describe(
         parser,
-        "Count pushes and deliveries by their state, and tell the last error of each service that has one.\n"
+        "Count pushes and deliveries by their state, tell how far a large push is read, and the last error of each service that\n"
+        "has one.\n"
         "Exit code 1 if no push can be recorded, or something is dead, is no event, or is stuck (due for 10 minutes, or for one\n"
         "where no worker runs), else 0: fit for monitoring.",
         """
@@ -76,14 +83,14 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _look(state_dir: str) -> _Status:
     trouble = state.trouble(state_dir)
-    status = _Status(state_dir, state.is_there(state_dir), trouble)
+    status = _Status(state_dir, state.is_there(state_dir), trouble, time.time())
     with state.reported(trouble):
         return _counted(status)
     return status
 
 
 def _counted(status: _Status) -> _Status:
-    now = time.time()
+    now = status.now
     with record.existing_outbox(status.state_dir) as outbox:
         oldest_at, due_at = record.oldest_waiting_at(outbox), record.overdue_since(outbox)
         spooled = record.spooled(status.state_dir)
@@ -98,6 +105,7 @@ def _counted(status: _Status) -> _Status:
             oldest_waiting_s=max(ages, default=None),
             overdue_s=None if due_at is None else max(0.0, now - due_at),
             late=record.late(outbox, spooled, worker=worker, now=now),
+            reading=record.readings(outbox, worker=worker, now=now),
             failing=record.failing(outbox),
         )
 
@@ -115,6 +123,16 @@ def _record(status: _Status) -> dict[str, object]:
         "deliveries": {name: status.deliveries.get(name, 0) for name in ("waiting", "leased", "delivered", "skipped", "dead")},
         "oldest_waiting_s": rounded(status.oldest_waiting_s),
         "overdue_s": rounded(status.overdue_s),
+        "reading": [
+            {
+                "repository": reading.repository,
+                "event": reading.event,
+                "commits_read": reading.commits_read,
+                "commits_total": reading.commits_total,
+                "elapsed_s": round(status.elapsed_s(reading), 1),
+            }
+            for reading in status.reading
+        ],
         "failing": [
             {
                 "repository": service.repository,
@@ -144,6 +162,20 @@ def _tell(status: _Status) -> None:
             ("deliveries", told(status.deliveries) + oldest),
         ],
     )
+    if status.reading:
+        output.say()
+        output.table(
+            ("READING", "EVENT", "FOR", "PROGRESS"),
+            [
+                (
+                    reading.repository,
+                    reading.event,
+                    output.span(status.elapsed_s(reading)),
+                    progress.told(reading.commits_read, reading.commits_total),
+                )
+                for reading in status.reading
+            ],
+        )
     if status.failing:
         output.say()
         rows = [

@@ -5,17 +5,26 @@ The readers are handed in as `Source`s, so that the delivery knows neither git n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 from brokers import loader
 from brokers.config import Configuration, ServiceSettings, Settings, author_logins
 from brokers.delivery.claims import NewDelivery
 from brokers.delivery.filters import concerns
+from brokers.delivery.progress import Progress
 from brokers.errors import BrokerError
 from payload.build import Limits, compose
 from payload.push import Event, Push
+
+
+class Read(Protocol):
+    """What reads a repository: `githooks.reading.read` and `hghooks.changes.read`."""
+
+    def __call__(self, event: Event, settings: Settings, needs: frozenset[str] = ..., *, progress: Progress | None = ...) -> Push:
+        """As `Source.read`."""
 
 
 class Source(Protocol):
@@ -24,10 +33,18 @@ class Source(Protocol):
     def configuration(self, path: str) -> Configuration:
         """What the configuration of the repository at `path` says. Raises BrokerError if it cannot be read."""
 
-    def read(self, event: Event, settings: Settings, needs: frozenset[str], later: Sequence[Event] = ()) -> Push:
+    def read(
+        self,
+        event: Event,
+        settings: Settings,
+        needs: frozenset[str],
+        later: Sequence[Event] = (),
+        progress: Progress | None = None,
+    ) -> Push:
         """The push that `event` tells of; `later` are the events of its repository known to have come after it.
 
-        Raises BrokerError if the repository cannot be read.
+        `progress` is called in this thread, first as (0, commits to read) when their number is known, then now and then as
+        (commits read, commits to read); what it raises ends the reading. Raises BrokerError if the repository cannot be read.
         """
 
 
@@ -55,9 +72,13 @@ def needs_of(configuration: Configuration) -> frozenset[str]:
 
 def composed_of(push: Push, settings: Settings, sequence: int | None) -> dict[str, Any]:
     """`payload.build.compose` as the settings want it. Raises ConfigError if `authorMap` cannot be read."""
-    return compose(
-        push,
-        sequence=sequence,
+    return composer(settings)(push, sequence=sequence)
+
+
+def composer(settings: Settings) -> Callable[..., dict[str, Any]]:
+    """`payload.build.compose`, given what the settings say, for many pushes. Raises ConfigError if `authorMap` cannot be read."""
+    return partial(
+        compose,
         zone=settings.timezone,
         limits=Limits(settings.max_commits, settings.max_files, settings.max_message_bytes, settings.max_diff_bytes),
         authors=author_logins(settings.author_map),

@@ -14,15 +14,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from brokers.config import Configuration, ServiceSettings, Settings
+from brokers.config import Configuration, ServiceSettings
 from brokers.delivery import schedule, spool, statedir, wake
 from brokers.delivery.attempt import attempt
 from brokers.delivery.claims import DeliveryClaim, EventClaim
-from brokers.delivery.expansion import Expansion, expand, needs_of
+from brokers.delivery.expansion import Expansion, Read, expand, needs_of
 from brokers.delivery.filters import concerns
 from brokers.delivery.outbox import Outbox, OutboxError
 from brokers.delivery.outcome import TIMED_OUT, Outcome, Verdict
 from brokers.delivery.pool import Job, Pool, within
+from brokers.delivery.progress import Progress, Spaced
 from brokers.errors import BrokerError
 from brokers.secrets import resolver
 from payload.push import Event, Push
@@ -30,11 +31,12 @@ from payload.text import visible
 
 LEASE_BEYOND_DEADLINE_S = 60.0
 BUSY_TIMEOUT_S = 1.0  # at most, of another process's transaction; the pusher waits for it
+PROGRESS_AFTER_S = 2.0
+PROGRESS_EVERY_S = 5.0
 NOT_READ = "the repository could not be read in time"
 
 T = TypeVar("T")
 
-Read = Callable[[Event, Settings, frozenset[str]], Push]
 Say = Callable[[str], None]
 
 
@@ -166,11 +168,21 @@ class _Inline:
         sequence = claim.sequence if claim else None
         needs = _within(lambda _: needs_of(self.configuration), self._remaining_s())
 
-        def read_it(_job: Job | None = None) -> Push:
-            return read(self.event, settings, needs)
+        def read_it(job: Job | None = None) -> Push:
+            return read(self.event, settings, needs, progress=self._progress(job))
 
         push = _within(read_it, self._remaining_s()) if in_thread else read_it()
         return _within(lambda _: expand(push, self.configuration, sequence), self._remaining_s())
+
+    def _progress(self, job: Job | None) -> Progress:
+        spaced = Spaced(lambda words: self.tell(f"oberon: reading {words}"), after_s=PROGRESS_AFTER_S, every_s=PROGRESS_EVERY_S)
+
+        def progress(commits_read: int, commits_total: int) -> None:
+            if job is not None:
+                job.go_on()
+            spaced(commits_read, commits_total)
+
+        return progress
 
     def _claims(self, claim: EventClaim | None, expansion: Expansion) -> dict[str, DeliveryClaim] | None:
         """Enter the deliveries; service -> the claim on it. None, and no outbox from then on, where that cannot be done."""

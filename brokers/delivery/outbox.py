@@ -1,35 +1,24 @@
-"""The outbox: every event and delivery, in SQLite, with leases. The only code that opens SQLite.
+"""The outbox: every event and delivery, with leases; a worker's or an inline hook's.
 
-The rules, each measured (SQLite 3.40): WAL with `synchronous=FULL`, so that a commit survives a power cut; every write begins
-with BEGIN IMMEDIATE, since a deferred transaction that turns into a writer fails at once, whatever its time-out; an event is
-entered by its id, so entering it twice is once; an attempt is counted when it is claimed, so that a payload which kills the
-worker ends as dead; a lease carries a token, so that a worker that lost it cannot finish what another has taken over.
-
-One connection, shared by the threads of a process under a lock. The statements stand in `queries.sql`.
+The rules: an event is entered by its id, so entering it twice is once; an attempt is counted when it is claimed, so that a
+payload which kills the worker ends as dead; a lease carries a token, so that a worker that lost it cannot finish what another
+has taken over. What SQLite is told so that they hold is in `database.py`; the statements stand in `queries.sql`.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import sqlite3
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from functools import cache
-from importlib import resources
-from pathlib import Path
-from typing import Any, Self
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from brokers.delivery.claims import Claim, DeliveryClaim, EventClaim, NewDelivery
-from brokers.delivery.migrations import NewerSchemaError, migrate
+from brokers.delivery.database import FILE, Database, OutboxError
 from brokers.delivery.outcome import Outcome, State, Verdict
-from brokers.errors import PlacedError
-from payload import text
 from payload.push import Event
 
-FILE = "outbox.sqlite3"
-BUSY_TIMEOUT_S = 30.0
+__all__ = ["FILE", "MAX_LATER", "Outbox", "OutboxError"]
+
 MAX_LATER = 10_000  # pushes of a day and more; those beyond tell nothing that matters to the reading
 
 _STATE_AFTER = {
@@ -39,53 +28,8 @@ _STATE_AFTER = {
 }
 
 
-class OutboxError(PlacedError):
-    """The outbox cannot be used; `place` is its file."""
-
-
-class Outbox:
+class Outbox(Database):
     """Open with `Outbox.open`; close it, or use it in a `with`. Every method raises OutboxError when SQLite does not obey."""
-
-    def __init__(self, connection: sqlite3.Connection, path: str, clock: Callable[[], float]) -> None:
-        self._connection = connection
-        self._lock = threading.RLock()
-        self._clock = clock
-        self.path = path
-
-    @classmethod
-    def open(cls, state_dir: str, clock: Callable[[], float], *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> Self:
-        """The outbox of a state directory, made if there is none. Raises OutboxError.
-
-        `clock` gives Unix seconds; another process's transaction is waited for `busy_timeout_s` at most, each time.
-        """
-        path = os.fspath(Path(state_dir) / FILE)
-        try:
-            # Made beforehand so that it is private from its first byte: SQLite gives -wal and -shm the same mode.
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-            connection = sqlite3.connect(path, timeout=busy_timeout_s, isolation_level=None, check_same_thread=False)
-        except (OSError, sqlite3.Error) as error:
-            raise OutboxError(path, str(error)) from error
-        try:
-            connection.row_factory = sqlite3.Row
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
-            connection.execute("PRAGMA foreign_keys = ON")
-            migrate(connection)
-        except (sqlite3.Error, NewerSchemaError) as error:
-            connection.close()
-            raise OutboxError(path, str(error)) from error
-        return cls(connection, path, clock)
-
-    def close(self) -> None:
-        """End the connection."""
-        with self._lock:
-            self._connection.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     # ------------------------------------------------------------------------------------------------------------- events
 
@@ -201,6 +145,27 @@ class Outbox:
                 run("fail_event", id=claim.event.id, lease=claim.lease, state=state, reason=reason, next_at=next_at).rowcount == 1
             )
 
+    def note_reading(self, claim: EventClaim, commits_read: int, commits_total: int | None, elapsed_s: float) -> bool:
+        """How far the reading of an event is, for other processes to see; it is forgotten when the lease ends.
+
+        `commits_total` is None before it is known. False if the lease was lost.
+        """
+        with self._write() as run:
+            noted = run(
+                "note_reading",
+                event=claim.event.id,
+                lease=claim.lease,
+                started_at=self._clock() - elapsed_s,
+                commits_read=commits_read,
+                commits_total=commits_total,
+            )
+            return noted.rowcount == 1
+
+    def forget_readings(self) -> None:
+        """What a worker that was killed had noted: the next one begins with it, and only one runs."""
+        with self._write() as run:
+            run("forget_readings")
+
     # --------------------------------------------------------------------------------------------------------- deliveries
 
     def claim_delivery(self, lease_s: float, per_endpoint: int) -> DeliveryClaim | None:
@@ -296,41 +261,6 @@ class Outbox:
         """When the next event or delivery is due or its lease ends; None if nothing is waiting."""
         due: float | None = self.ask("next_due")[0]["due"]
         return due
-
-    def ask(self, name: str, **parameters: Any) -> list[sqlite3.Row]:
-        """The rows of a SELECT in `queries.sql`."""
-        with self._lock:
-            try:
-                return self._connection.execute(_statements()[name], _bindable(parameters)).fetchall()
-            except sqlite3.Error as error:
-                raise OutboxError(self.path, str(error)) from error
-
-    @contextmanager
-    def _write(self) -> Iterator[Callable[..., sqlite3.Cursor]]:
-        """A transaction; what it yields runs a statement of `queries.sql` by its name, with its parameters."""
-        with self._lock:
-            try:
-                self._connection.execute("BEGIN IMMEDIATE")
-                yield lambda name, **parameters: self._connection.execute(_statements()[name], _bindable(parameters))
-                self._connection.execute("COMMIT")
-            except sqlite3.Error as error:
-                raise OutboxError(self.path, str(error)) from error
-            finally:
-                # A full disk (SQLITE_FULL) has rolled back by itself already.
-                if self._connection.in_transaction:
-                    with suppress(sqlite3.Error):  # the first error is the one to be told
-                        self._connection.execute("ROLLBACK")
-
-
-@cache
-def _statements() -> Mapping[str, str]:
-    parts = resources.files(__package__).joinpath("queries.sql").read_text("utf-8").split("-- name: ")[1:]
-    return {name.strip(): statement for name, _, statement in (part.partition("\n") for part in parts)}
-
-
-def _bindable(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """SQLite takes no lone surrogates, and names and reasons come from everywhere."""
-    return {name: text.repair(value) if isinstance(value, str) else value for name, value in parameters.items()}
 
 
 def _token() -> str:

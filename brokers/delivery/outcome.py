@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from brokers.errors import BrokerError
+
 
 class State(StrEnum):
     """Of a delivery (or of an event that is being read)."""
@@ -46,3 +48,8 @@ class Outcome:
 
 
 TIMED_OUT = "timed out"
+
+
+def reason_of(error: BaseException) -> str:
+    """What an error that ended a reading or an attempt is told as; one that nobody raised on purpose is our fault."""
+    return str(error) if isinstance(error, BrokerError) else f"fault in Oberon: {type(error).__name__}: {error}"

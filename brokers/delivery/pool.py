@@ -20,6 +20,10 @@ from typing import Any
 MAX_ABANDONED_PER_SLOT = 4
 
 
+class GivenUp(Exception):
+    """Raised within a job that took longer than it might."""
+
+
 @dataclass(slots=True)
 class Job:
     """Something to be done, and what became of it."""
@@ -43,6 +47,11 @@ class Job:
     def elapsed_s(self) -> float:
         """Since it was submitted."""
         return time.monotonic() - self.submitted
+
+    def go_on(self) -> None:
+        """From within the job, now and then. Raises GivenUp, to end the work, if nobody waits for it any more."""
+        if self.abandoned:
+            raise GivenUp
 
 
 class Pool:
@@ -84,9 +93,12 @@ class Pool:
 
     def allow(self, job: Job, timeout_s: float) -> None:
         """From within the job: it turned out how long it may take, `timeout_s` from now. Too late if it was given up."""
+        deadline = time.monotonic() + timeout_s
         with self._lock:
-            job.deadline = time.monotonic() + timeout_s
-        self._on_done()  # the owner's next deadline has changed
+            sooner = deadline < job.deadline
+            job.deadline = deadline
+        if sooner:
+            self._on_done()  # the owner, who waits for the old one, finds a later one by itself
 
     @property
     def is_exhausted(self) -> bool:

@@ -35,6 +35,14 @@ UPDATE event SET
     state = :state, reason = :reason, next_at = coalesce(:next_at, next_at), lease = NULL, lease_until = NULL, interrupted = 0
 WHERE id = :id AND lease = :lease AND state = 'leased';
 
+-- name: note_reading
+-- No row changes when the lease was lost. The trigger reading_ended takes it away with the lease.
+INSERT OR REPLACE INTO reading (event, started_at, commits_read, commits_total)
+SELECT id, :started_at, :commits_read, :commits_total FROM event WHERE id = :event AND lease = :lease AND state = 'leased';
+
+-- name: forget_readings
+DELETE FROM reading;
+
 -- name: has_earlier
 -- Whether an ordered delivery has a push before it that is unread or unfinished; claim_delivery asks the same.
 SELECT 1 FROM delivery
@@ -163,6 +171,12 @@ ORDER BY delivery.id DESC LIMIT :most;
 SELECT id, repository, sequence, state, attempts, next_at, reason, created_at FROM event WHERE state != 'read'
   AND (:repository IS NULL OR repository = :repository)
 ORDER BY created_at DESC LIMIT :most;
+
+-- name: list_readings
+-- Under a lease that holds: a killed worker's is over soon.
+SELECT event.repository, event.id AS event, reading.commits_read, reading.commits_total, reading.started_at
+FROM reading JOIN event ON event.id = reading.event
+WHERE event.state = 'leased' AND event.lease_until >= :now ORDER BY reading.started_at;
 
 -- name: show_delivery
 SELECT delivery.*, event.record, event.payload FROM delivery JOIN event ON event.id = delivery.event

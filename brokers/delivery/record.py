@@ -79,6 +79,19 @@ class UnreadPush(_Row):
 
 
 @dataclass(frozen=True, slots=True)
+class Reading(_Row):
+    """A push that the worker is reading and that takes it longer."""
+
+    repository: str
+    event: str
+    """The push's id, 32 hex digits."""
+    commits_read: int
+    commits_total: int | None
+    """Those to read; None before it is known."""
+    started_at: float
+
+
+@dataclass(frozen=True, slots=True)
 class Attempt:
     """One call of the broker."""
 
@@ -155,6 +168,11 @@ def unread(outbox: Outbox | None, repository: str | None = None, most: int = NO_
     """Pushes not yet read, newest first; those that cannot be read are `dead`."""
     rows = outbox.ask("list_unread", repository=_in_outbox(repository), most=most) if outbox else []
     return [UnreadPush.of(row) for row in rows]
+
+
+def readings(outbox: Outbox | None, *, worker: bool, now: float) -> list[Reading]:
+    """What a worker is reading, oldest first; nothing where none runs (`worker`), though one that was killed left its notes."""
+    return [Reading.of(row) for row in outbox.ask("list_readings", now=now)] if outbox and worker else []
 
 
 def delivery(outbox: Outbox | None, number: int) -> tuple[Delivery, dict[str, Any], dict[str, Any] | None] | None:

@@ -18,11 +18,11 @@ from brokers.delivery import schedule, spool
 from brokers.delivery.attempt import attempt
 from brokers.delivery.bell import Bell
 from brokers.delivery.claims import Claim, DeliveryClaim, EventClaim
-from brokers.delivery.expansion import Expansion, expand, needs_of
 from brokers.delivery.filters import concerns
 from brokers.delivery.outbox import Outbox, OutboxError
-from brokers.delivery.outcome import TIMED_OUT, Outcome, Verdict
+from brokers.delivery.outcome import TIMED_OUT, Outcome, Verdict, reason_of
 from brokers.delivery.pool import Job, Pool
+from brokers.delivery.readings import EVENT_RETRY_S, READ_TIMEOUT_S, Readings
 from brokers.errors import BrokerError
 from payload.push import Event, MalformedEventError
 from payload.text import visible
@@ -35,9 +35,7 @@ log = logging.getLogger("oberon.worker")
 SCAN_S = 5.0
 LEASE_S = 60.0
 CONFIGURE_TIMEOUT_S = 30.0  # to read a repository's configuration
-READ_TIMEOUT_S = 600.0  # of one repository; a push of 100,000 commits takes a fraction of it
 GRACE_S = 0.2  # between the transport's own deadline and giving up the thread
-EVENT_RETRY_S = (5.0, 30.0, 120.0, 600.0, 1800.0, 7200.0, 18_000.0, 36_000.0, 36_000.0)
 STOP_S = 10.0  # how long a stopping worker lets attempts come to their end
 PRUNE_EVERY_S = 3600.0
 CLOCK_JUMP_S = 5.0
@@ -77,6 +75,7 @@ class Scheduler:
         self._outbox = outbox
         self._bell = bell
         self._pool = Pool(worker.limits.workers, bell.ring)
+        self._readings = Readings(worker, outbox, self._pool)
         self._renew_at = 0.0
         self._prune_at = 0.0
         self._busy_at = time.monotonic()
@@ -119,6 +118,7 @@ class Scheduler:
         if self._pool.is_exhausted:
             raise PoolExhausted
         self._dispatch()
+        self._readings.tell()
         if self._pool.running:
             self._busy_at = time.monotonic()
             return False
@@ -160,16 +160,16 @@ class Scheduler:
             return  # a suspect runs alone, so that what stands beside it is not taken down, and not blamed
         # Half of the threads at most read: repositories that hang must not keep deliveries from their turn.
         most_reading = max(1, self._worker.limits.workers // 2)
-        while self._pool.free and sum(isinstance(job.key, EventClaim) for job in self._pool.running) < most_reading:
+        while self._pool.free and len(self._readings.running) < most_reading:
             event = self._outbox.claim_event(LEASE_S)
             if event is None:
                 break
             if self._must_wait(event):
                 return
-            if event.attempts > len(EVENT_RETRY_S) + 1:
-                self._fail_event(event, "given up: the worker ended each time it was read", None)
+            if self._readings.was_tried_enough(event):
+                self._readings.give_up(event)
             else:
-                self._submit(event, partial(self._read, event), READ_TIMEOUT_S)
+                self._submit(event, partial(self._readings.read, event), READ_TIMEOUT_S)
                 if event.interrupted:
                     return
         while self._pool.free:
@@ -196,14 +196,6 @@ class Scheduler:
             self._outbox.release(claim)
             raise
 
-    def _read(self, claim: EventClaim, _job: Job) -> Expansion:
-        """In a pool thread."""
-        source = self._worker.source(claim.event.scm)
-        configuration = source.configuration(claim.event.path)
-        later = self._outbox.events_after(claim)
-        push = source.read(claim.event, configuration.settings, needs_of(configuration), later)
-        return expand(push, configuration, claim.sequence, claim.only)
-
     def _deliver(self, claim: DeliveryClaim, job: Job) -> Outcome:
         """In a pool thread."""
         configuration = self._worker.configuration(claim.scm, claim.repository)
@@ -227,7 +219,7 @@ class Scheduler:
             self._busy_at = time.monotonic()
             job = self._ended[0]
             if isinstance(job.key, EventClaim):
-                self._finish_reading(job.key, job)
+                self._readings.finish(job.key, job)
             else:
                 self._finish(job.key, _outcome_of(job), job.told or _Patience())
             self._ended.pop(0)
@@ -245,27 +237,6 @@ class Scheduler:
             claim.attempts,
             f": {visible(told)}" if told else "",
             "" if held else " (its lease was lost meanwhile)",
-        )
-
-    def _finish_reading(self, claim: EventClaim, job: Job) -> None:
-        if isinstance(job.result, Expansion) and not job.abandoned:
-            self._outbox.expand(claim, job.result.composed, job.result.deliveries)
-            return
-        error = job.error
-        reason = _told(error) if error is not None else "reading took longer than the time limit"
-        if error is not None and not isinstance(error, BrokerError):
-            log.error("a fault while reading", exc_info=error)
-        delay_s = schedule.delay_s(EVENT_RETRY_S, claim.attempts)
-        self._fail_event(claim, reason, None if delay_s is None else self._worker.clock() + delay_s)
-
-    def _fail_event(self, claim: EventClaim, reason: str, next_at: float | None) -> None:
-        self._outbox.fail_event(claim, visible(reason), next_at)
-        log.warning(
-            "event %s of %s could not be read%s: %s",
-            claim.event.id,
-            visible(claim.event.path),
-            ", given up" if next_at is None else "",
-            visible(reason),
         )
 
     # --------------------------------------------------------------------------------------------------------- housekeeping
@@ -304,9 +275,8 @@ class Scheduler:
             wait_s = due_at - self._worker.clock()
             # What is due but was not claimed waits for its turn, which a pool thread's bell announces.
             waits += [wait_s] if wait_s > 0 else []
-        deadline = self._pool.next_deadline()
-        if deadline is not None:
-            waits.append(deadline - time.monotonic())
+        moments = (self._pool.next_deadline(), self._readings.tell_at())
+        waits += [moment - time.monotonic() for moment in moments if moment is not None]
         return max(0.0, min(waits))
 
     def _wind_up(self) -> None:
@@ -330,8 +300,4 @@ def _outcome_of(job: Job) -> Outcome:
         return outcome
     if not isinstance(job.error, BrokerError):
         log.error("a fault while delivering", exc_info=job.error)
-    return Outcome(Verdict.RETRY, visible(_told(job.error)), duration_s=job.elapsed_s)
-
-
-def _told(error: BaseException) -> str:
-    return str(error) if isinstance(error, BrokerError) else f"fault in Oberon: {type(error).__name__}: {error}"
+    return Outcome(Verdict.RETRY, visible(reason_of(job.error)), duration_s=job.elapsed_s)

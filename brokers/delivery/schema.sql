@@ -1,4 +1,4 @@
--- The outbox, version 1. Times are Unix seconds; JSON columns hold text.
+-- The outbox, version 2. Times are Unix seconds; JSON columns hold text.
 
 PRAGMA application_id = 0x4f62726e;  -- "Obrn"
 
@@ -28,6 +28,20 @@ CREATE TABLE event (
 
 CREATE INDEX event_of ON event (repository, sequence);
 CREATE INDEX event_due ON event (next_at) WHERE state IN ('waiting', 'leased');
+
+-- How far the reading of a large push is, as its worker last noted it.
+CREATE TABLE reading (
+    event         TEXT PRIMARY KEY REFERENCES event (id) ON DELETE CASCADE,
+    started_at    REAL NOT NULL,
+    commits_read  INTEGER NOT NULL,
+    commits_total INTEGER              -- NULL before it is known
+) WITHOUT ROWID;
+
+-- Whatever ends the lease - read, failed, given back, taken over - ends the reading.
+CREATE TRIGGER reading_ended AFTER UPDATE OF lease ON event WHEN new.lease IS NOT old.lease
+BEGIN
+    DELETE FROM reading WHERE event = old.id;
+END;
 
 -- One event for one service.
 CREATE TABLE delivery (

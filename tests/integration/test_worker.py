@@ -408,7 +408,6 @@ def test_trouble_of_the_machine_is_waited_out(server, state_dir, file, monkeypat
     service(server, "record", file)
     push_event(server, state_dir, 1)
     monkeypatch.setattr("brokers.delivery.scheduler.SCAN_S", 0.2)
-    monkeypatch.setattr("brokers.delivery.outbox.BUSY_TIMEOUT_S", 0.2)
     monkeypatch.setattr(Outbox.open.__func__, "__kwdefaults__", {"busy_timeout_s": 0.2})
     with Outbox.open(str(state_dir), time.time) as holder:
         worker = in_process(state_dir, idle_s=0.3)

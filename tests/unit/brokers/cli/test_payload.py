@@ -67,6 +67,18 @@ def test_as_a_service_gets_it(clone, git_server, oberon, tmp_path, run):
     assert "there are: mail" in oberon("payload", path, "main~1", "main", "main", "--service", "male").err
 
 
+def test_a_line_for_each_commit(clone, git_server, oberon, tmp_path, run):
+    path = tmp_path / "team/app.git"
+    told = oberon("payload", path, "0", "main", "main").json()
+    run(["git", f"--git-dir={path}", "config", "oberon.maxCommits", "1"])
+    assert len(oberon("payload", path, "0", "main", "main").json()["commits"]) == 1
+    ran = oberon("payload", "--lines", path, "0", "main", "main")
+    lines = [json.loads(line) for line in ran.out.splitlines()]
+    assert lines == [{**commit, "oberon": told["oberon"]["commits"][commit["raw_node"]]} for commit in told["commits"]]
+    assert oberon("payload", "--lines", path, "main", "0", "refs/heads/gone").out == ""
+    assert oberon("payload", "--lines", "--dialect", "bitbucket", path, "0", "main", "main").code == 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -95,4 +107,6 @@ def test_mercurial(hg_server, oberon_apart):
         ran = oberon_apart("payload", server.path, wrong, "tip")
         assert ran.code == 2, ran.err
         assert "error: " in ran.err
+    lines = oberon_apart("payload", "--lines", server.path, "0", "tip").out.splitlines()
+    assert [json.loads(line)["revision"] for line in lines] == [0, 1, 2]
     assert "FIRST LAST" in oberon_apart("payload", server.path, "tip").err

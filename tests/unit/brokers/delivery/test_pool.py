@@ -1,7 +1,7 @@
 import threading
 import time
 
-from brokers.delivery.pool import MAX_ABANDONED_PER_SLOT, Pool, within
+from brokers.delivery.pool import MAX_ABANDONED_PER_SLOT, GivenUp, Pool, within
 
 
 def collect(pool, count, timeout_s=5.0):
@@ -127,6 +127,36 @@ def test_a_job_can_learn_how_long_it_may_take():
     pool.submit(1, work, 0.1)
     (job,) = collect(pool, 1)
     assert job.result == "in time"
+    pool.close()
+
+
+def test_a_later_deadline_rings_nobody_and_is_kept():
+    rung = threading.Event()
+    pool = Pool(1, rung.set)
+    job = pool.submit(1, lambda job: (pool.allow(job, 60), time.sleep(0.3)), 0.2)
+    assert not rung.wait(0.25)
+    assert pool.collect() == []
+    assert job.deadline > time.monotonic() + 30
+    assert collect(pool, 1) == [job]
+    pool.close()
+
+
+def test_a_job_that_was_given_up_ends_when_it_asks():
+    pool = Pool(1)
+    ended = threading.Event()
+
+    def work(job):
+        try:
+            while True:
+                job.go_on()
+                time.sleep(0.01)
+        except GivenUp:
+            ended.set()
+
+    pool.submit(1, work, 0.1)
+    (job,) = collect(pool, 1)
+    assert job.abandoned
+    assert ended.wait(5)
     pool.close()
 
 
