@@ -54,6 +54,7 @@ def others(graph: Graph, refs: Refs, event: Event, later: Iterable[Event]) -> Ot
     moved = {ref_name(update.ref) for update in event.refs}
     # A push to a symbolic ref moves the ref it stands for, and git tells the hook the name that was pushed to.
     moved |= {refs.symbolic[name] for name in moved & refs.symbolic.keys()}
+    graph.read_ahead(value.peeled or value.oid for name, value in values.items() if name not in moved)
     found = Others()
     for name, value in values.items():
         if name in moved:

@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 
+from brokers.errors import ReadingError
 from githooks.reading import objects
 from githooks.reading.errors import ObjectBroken, ObjectMissing
-from githooks.reading.objects import Links
-from githooks.reading.sizes import Lengths
-from githooks.reading.store import COMMIT, TAG, Objects
+from githooks.reading.lane import Lane
+from githooks.reading.objects import COMMIT, TAG, Links
 
 _LONGEST_TAG = 64 * 1024 * 1024  # bytes; what a ref names and is longer is a blob, and never read into memory
 
 
 class Graph:
-    """Commits by full hex name. `cut` replaces the parents of some: `store.cut_history`."""
+    """Commits by full hex name. `cut` replaces the parents of some: `layout.cut_history`."""
 
-    def __init__(self, store: Objects, cut: Mapping[bytes, tuple[bytes, ...]], lengths: Lengths) -> None:
-        self._store = store
+    def __init__(self, lane: Lane, cut: Mapping[bytes, tuple[bytes, ...]]) -> None:
+        self._lane = lane
         self._cut = cut
-        self._lengths = lengths
         self._known: dict[bytes, Links] = {}
+        self.eager = lane.eager
+        """How many commits are read one by one before `read_between` pays."""
 
     def links(self, oid: bytes) -> Links:
         """Parents and time of a commit. Raises ReadingError: ObjectMissing, or ObjectBroken if it is none."""
         found = self._known.get(oid)
         if found is None:
-            kind, raw = self._store.raw(oid)
+            kind, raw = self._lane.raw(oid)
             if kind != COMMIT:
-                raise ObjectBroken(self._store.repository, oid.decode(), f"object {oid.decode()} is not a commit")
+                raise ObjectBroken(self._lane.repository, oid.decode(), f"object {oid.decode()} is not a commit")
             found = self._keep(oid, raw)
         return found
 
@@ -36,15 +37,42 @@ class Graph:
         """The same if it was read before, else None."""
         return self._known.get(oid)
 
+    def read_ahead(self, oids: Iterable[bytes]) -> None:
+        """Read those of `oids` that are commits, if the lane reads many for less than one by one."""
+        for oid, raw in self._lane.commits_at(oid for oid in oids if oid not in self._known):
+            self._keep(oid, raw)
+
+    def read_between(
+        self, tips: Iterable[bytes], excluded: Iterable[bytes], at_most: int | None = None
+    ) -> Collection[bytes] | None:
+        """Likewise the newest that `tips` reach and `excluded` do not, and if clocks are wrong, maybe some that it does.
+
+        Returns their names; None if the lane has no quick way. Of `excluded`, only those that were read count, for others may
+        be missing.
+        """
+        known = self._known
+        found = set()
+        told = self._lane.links_between(tips, [oid for oid in excluded if oid in known], at_most)
+        if told is None:
+            return None
+        try:
+            for oid, links in told:
+                found.add(oid)
+                if links is not None:
+                    known.setdefault(oid, links)
+        except ReadingError:
+            return None  # what is wrong is met again, and told, by who reads one by one
+        return found
+
     def peel(self, oid: bytes) -> bytes | None:
         """The commit that a ref's value names, through any number of tags; None if it names a tree or a blob.
 
         Raises ReadingError.
         """
         while oid not in self._known:
-            if (self._lengths.of(oid) or 0) > _LONGEST_TAG:
+            if (self._lane.length(oid) or 0) > _LONGEST_TAG:
                 return None
-            kind, raw = self._store.raw(oid)
+            kind, raw = self._lane.raw(oid)
             if kind == COMMIT:
                 self._keep(oid, raw)
             elif kind == TAG:

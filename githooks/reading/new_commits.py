@@ -13,8 +13,10 @@ told when it is merged. Tags are peeled first; what is no commit, or is missing,
 
 **How it is found.** Three steps, all over `Graph`, which reads a commit once:
 
-1. From NEW straight down through all parents, up to `EAGER` commits, stopping at what is excluded. A push onto a branch's
-   tip, or of a branch cut from one, is complete after as many steps as it has commits, whatever their dates are.
+1. From NEW straight down through all parents, up to `Graph.eager` commits, stopping at what is excluded. A push onto a branch's
+   tip, or of a branch cut from one, is complete after as many steps as it has commits, whatever their dates are. If it goes
+   on, a lane that has git asks `git rev-list --parents` what is new: that is fast, but under wrong clocks too much or too
+   little, so it counts only as a hint how far down to go. Steps 2 and 3 follow all the same.
 2. The rest by date, newest first, both sides in one queue (git's limit_list). An excluded commit excludes its parents as
    soon as it is *read*, one generation before the queue comes to it, and with them all that is known below them. This ends
    when nothing that may be new is waiting.
@@ -22,7 +24,8 @@ told when it is merged. Tags are peeled first; what is no commit, or is missing,
    older than its ancestors if clocks are right, so the excluded side is walked on while it is as new as the oldest
    candidate (a candidate counting as at least as new as its parents), and then `SLOP` commits further for clocks that are
    not. Every other step takes the commit that is older than its child by most, for that is what a wrong clock looks like
-   from above, and by date it would come last. If dates were seen to run backwards, the slop becomes `SLOP_SKEWED`.
+   from above, and by date it would come last. If dates were seen to run backwards, it goes on while commits are as new as
+   that and twice that time back, at most `SLOP_SKEWED` of them.
 
 With excluded history shorter than the slop the answer is exact whatever the dates; with right clocks it always is. What
 remains: in a long history, an excluded ref that reaches a candidate only through wrong-dated commits that step 3 does not
@@ -34,28 +37,40 @@ alone 42 were.)
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Container, Iterable, Mapping
 
 from githooks.reading.errors import ObjectBroken, ObjectMissing
 from githooks.reading.graph import Graph
 from githooks.reading.objects import Links
 
-EAGER = 1000
 SLOP = 256
 SLOP_SKEWED = 8192
+HINTED = 1024  # commits
+NEVER = 1 << 70  # a time
 
 
-def new_commits(graph: Graph, tips: Iterable[bytes], excluded: Iterable[bytes], *, eager: int = EAGER) -> dict[bytes, Links]:
+def new_commits(
+    graph: Graph, tips: Iterable[bytes], excluded: Iterable[bytes], *, eager: int | None = None
+) -> dict[bytes, Links]:
     """What `tips` reach and `excluded` do not: commit -> its links, in no order. All given are commits, as full hex.
 
-    An excluded commit that is missing is passed over. Raises ReadingError if one that is to be told is missing.
+    `eager` is how far step 1 goes; None: as far as is best for the graph's lane. An excluded commit that is missing is passed
+    over. Raises ReadingError if one that is to be told is missing.
     """
     walk = _Walk(graph)
+    tips, excluded = list(dict.fromkeys(tips)), list(dict.fromkeys(excluded))
+    graph.read_ahead(excluded)
     for oid in excluded:
         walk.exclude_and_queue(oid)
-    walk.go_down(tips, eager)
-    walk.go_by_date()
-    walk.confirm()
+    walk.go_down(walk.begin(tips), graph.eager if eager is None else eager)
+    hint = None
+    if walk.is_waiting and (eager != 0 or not walk.go_by_date(graph.eager)):
+        hint = graph.read_between(tips, excluded)
+    if hint is None:
+        walk.go_by_date(None)
+    else:
+        walk.follow(hint)
+    walk.confirm(hinted=hint is not None)
     return walk.candidates
 
 
@@ -103,7 +118,8 @@ class _Walk:
         """That number, in seconds; below such a commit half of it is inherited, so that a run of them is followed a while."""
         self._taken: set[bytes] = set()
         """Excluded ones that the queue or the suspects gave; each is in both."""
-        self._skewed = False
+        self._skew_s = 0
+        """By how much a commit was seen to be older than its parent, at most."""
 
     def exclude_and_queue(self, oid: bytes, child: bytes | None = None) -> None:
         """`child` is the excluded commit that led here; None for one that a ref names."""
@@ -136,28 +152,56 @@ class _Walk:
             if links is not None:
                 marked += links.parents
 
-    def go_down(self, tips: Iterable[bytes], limit: int) -> None:
-        """Step 1; what it did not come to is queued."""
-        below = []
-        for tip in dict.fromkeys(tips):
-            if tip not in self._excluded:
-                self._seen.add(tip)
-                below.append(tip)
-        while below and limit > 0:
-            limit -= 1
+    @property
+    def is_waiting(self) -> bool:
+        """Whether there is something left of which it is not known whether it is new."""
+        return bool(self._waiting)
+
+    def begin(self, tips: Iterable[bytes]) -> list[bytes]:
+        """Those of `tips` that nothing excludes so far."""
+        below = [tip for tip in tips if tip not in self._excluded]
+        self._seen.update(below)
+        return below
+
+    def go_down(self, below: list[bytes], limit: int | None, only: Container[bytes] | None = None) -> None:
+        """Step 1, from `below`, for up to `limit` commits and through those in `only`; what it does not come to waits."""
+        left = []
+        while below and limit != 0:
             oid = below.pop()
+            if only is not None and oid not in only:
+                left.append(oid)
+                continue
+            limit = None if limit is None else limit - 1
             self.candidates[oid] = links = self._graph.links(oid)
             for parent in links.parents:
                 if parent not in self._excluded and parent not in self._seen:
                     self._seen.add(parent)
                     below.append(parent)
-        for oid in below:
-            self._waiting.add(oid)
-            heapq.heappush(self._queue, (-self._graph.links(oid).time, oid))
+        self._graph.read_ahead(left)
+        for oid in below + left:
+            self._wait(oid)
 
-    def go_by_date(self) -> None:
-        """Step 2."""
-        while self._waiting:
+    def _wait(self, oid: bytes) -> None:
+        self._waiting.add(oid)
+        heapq.heappush(self._queue, (-self._graph.links(oid).time, oid))
+
+    def follow(self, hint: Collection[bytes]) -> None:
+        """Instead of the rest of step 2: down through `hint`. What is not in it is excluded, for git says so of nothing that is not."""
+        for oid in [oid for oid in self.candidates if oid not in hint]:
+            self._exclude(oid)
+        below = list(self._waiting)
+        self._waiting.clear()
+        self._queue = [entry for entry in self._queue if entry[1] in self._excluded]
+        heapq.heapify(self._queue)
+        self.go_down(below, None, hint)
+        for oid in list(self._waiting):
+            self._seen.discard(oid)
+            self.exclude_and_queue(oid)
+
+    def go_by_date(self, limit: int | None) -> bool:
+        """Step 2, for up to `limit` commits; whether it came to its end."""
+        while self._waiting and limit != 0:
+            limit = None if limit is None else limit - 1
             oid = heapq.heappop(self._queue)[1]
             if oid in self._excluded:
                 self._step_excluded(oid)
@@ -167,23 +211,34 @@ class _Walk:
             for parent in links.parents:
                 if parent not in self._excluded and parent not in self._seen:
                     self._seen.add(parent)
-                    self._waiting.add(parent)
-                    heapq.heappush(self._queue, (-self._graph.links(parent).time, parent))
+                    self._wait(parent)
+        return not self._waiting
 
-    def confirm(self) -> None:
-        """Step 3."""
+    def confirm(self, *, hinted: bool) -> None:
+        """Step 3. With a hint, git has done the first part of it."""
         if not (self.candidates and self._queue):
             return
         oldest = self._oldest_candidate()
+        if hinted:
+            self._step_newest(HINTED)
+            oldest = NEVER
         steps = 0
         while self.candidates and self._any_left(self._queue):
-            if -self._queue[0][0] >= oldest:
+            newest_left = -self._queue[0][0]
+            if newest_left >= oldest:
                 steps = 0
-            elif steps >= (SLOP_SKEWED if self._skewed else SLOP):
+            elif steps >= SLOP and (newest_left < oldest - 2 * self._skew_s or steps >= SLOP_SKEWED):
                 break
             steps += 1
             by_drop = steps % 2 == 0 and self._any_left(self._suspects)
             self._step_excluded(heapq.heappop(self._suspects if by_drop else self._queue)[1])
+
+    def _step_newest(self, count: int) -> None:
+        """Take about the `count` newest excluded commits off the queue, reading them in bulk."""
+        newest = self._graph.read_between([oid for _, oid in self._queue], (), count) or ()
+        self._graph.read_ahead(parent for oid in newest for parent in self._graph.links(oid).parents)
+        while self._any_left(self._queue) and self._queue[0][1] in newest:
+            self._step_excluded(heapq.heappop(self._queue)[1])
 
     def _any_left(self, heap: list[tuple[int, bytes]]) -> bool:
         """Whether anything is left in `heap` once those taken from the other one are out of it."""
@@ -197,20 +252,25 @@ class _Walk:
         for parent in links.parents:
             self.exclude_and_queue(parent, oid)
             known = self._graph.known(parent)
-            if known is not None and known.time > links.time:
-                self._skewed = True
+            if known is not None:
+                self._skew_s = max(self._skew_s, known.time - links.time)
 
     def _oldest_candidate(self) -> int:
         """The least time of a candidate, each counting as at least as new as its parents."""
+        known = self._graph.known
+        for links in self.candidates.values():
+            for parent in links.parents:
+                below = known(parent)
+                if below is not None and below.time > links.time:
+                    self._skew_s = max(self._skew_s, below.time - links.time)
+        if not self._skew_s:
+            return min(links.time for links in self.candidates.values())
         times: dict[bytes, int] = {}
         for oid in oldest_first(self.candidates):
             links = self.candidates[oid]
             time = links.time
             for parent in links.parents:
-                known = self._graph.known(parent)
-                born = times.get(parent, known.time if known is not None else time)
-                if born > time:
-                    self._skewed = True
-                    time = born
+                below = known(parent)
+                time = max(time, times.get(parent, time if below is None else below.time))
             times[oid] = time
         return min(times.values())

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 from payload import text
 from payload.push import Person
 
+COMMIT, TREE, BLOB, TAG = 1, 2, 3, 4  # gitformat-pack(5), "Object types"
+
 HEX_LENGTHS = (40, 64)  # of object names: SHA-1, SHA-256
 
 _MOMENT = re.compile(rb"\s*(-?\d{1,20})(?!\d)(?:\.\d*)?(?:\s+([+-]\d{1,6}))?")
 _BARE_MOMENT = re.compile(rb"\s+(-?\d{1,20})(?:\.\d*)?\s+([+-]\d{1,6})\s*$")
+_SHORT = 200  # bytes; longer names and addresses are not kept
 _HEX = re.compile(rb"[0-9a-f]+\Z")
 
 
@@ -114,12 +118,19 @@ def person(raw: bytes, encoding: str | None = None) -> Person:
     """`Name <mail> SECONDS ZONE` as a person. The date stands after the last `>`, as git looks for it."""
     before, bracket, after = raw.rpartition(b">")
     if bracket:
-        time, offset_s = _moment(after)
-        return Person.parse(text.decode(before + bracket, encoding), time, offset_s)
+        known = _identity if len(before) < _SHORT else _identity.__wrapped__
+        identity = known(before + bracket, encoding)
+        return Person(identity.raw, identity.name, identity.email, *_moment(after))
     found = _BARE_MOMENT.search(raw)
     if found is None:
         return Person.parse(text.decode(raw, encoding))
     return Person.parse(text.decode(raw[: found.start()], encoding), int(found[1]), _offset_s(found[2]))
+
+
+@lru_cache(maxsize=1024)
+def _identity(raw: bytes, encoding: str | None) -> Person:
+    """`Name <mail>` as a person without a time; most commits of a repository are of a few people."""
+    return Person.parse(text.decode(raw, encoding))
 
 
 def _split(raw: bytes) -> tuple[dict[bytes, bytes], bytes]:
@@ -148,6 +159,7 @@ def _moment(raw: bytes) -> tuple[int | None, int | None]:
     return int(found[1]), None if found[2] is None else _offset_s(found[2])
 
 
+@lru_cache(maxsize=256)
 def _offset_s(zone: bytes) -> int:
     hours, minutes = divmod(int(zone[1:]), 100)
     seconds = hours * 3600 + minutes * 60

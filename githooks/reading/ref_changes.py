@@ -9,9 +9,9 @@ from githooks.reading import objects
 from githooks.reading.at_the_time import is_zero, ref_name
 from githooks.reading.errors import ObjectBroken, ObjectMissing
 from githooks.reading.graph import Graph
+from githooks.reading.lane import Lane
 from githooks.reading.new_commits import new_commits
-from githooks.reading.objects import Links
-from githooks.reading.store import TAG, Objects
+from githooks.reading.objects import TAG, Links
 from payload import text
 from payload.push import RefAction, RefChange, RefKind, RefUpdate
 
@@ -67,13 +67,13 @@ def attributed(moves: Sequence[Move], head_branch: bytes | None, commits: Mappin
     return owners
 
 
-def ref_change(store: Objects, graph: Graph, one: Move, commits: Mapping[bytes, Links], own: Sequence[str]) -> RefChange:
+def ref_change(lane: Lane, graph: Graph, one: Move, commits: Mapping[bytes, Links], own: Sequence[str]) -> RefChange:
     """What the payload says of the ref; `commits` are all new ones of the push, `own` those counted as this ref's."""
     update = one.update
     action, dropped = _action(graph, one, commits)
     tag = None
     if one.kind is RefKind.TAG and action is not RefAction.DELETE:
-        tag = _annotation(store, update.new.encode("ascii", "replace"), one.new)
+        tag = _annotation(lane, update.new.encode("ascii", "replace"), one.new)
     return RefChange(
         ref=text.decode_path(one.name),
         name=text.decode_path(one.short),
@@ -126,9 +126,9 @@ def _reaches(new: bytes, old: bytes, commits: Mapping[bytes, Links]) -> bool:
     return False
 
 
-def _annotation(store: Objects, oid: bytes, peeled: bytes | None) -> objects.RawTag | None:
+def _annotation(lane: Lane, oid: bytes, peeled: bytes | None) -> objects.RawTag | None:
     """The tag object that a ref names; None if it names what is tagged itself."""
     if oid == peeled:
         return None
-    kind, raw = store.raw(oid)
+    kind, raw = lane.raw(oid)
     return objects.tag(raw) if kind == TAG else None

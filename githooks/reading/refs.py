@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from brokers.errors import RepositoryUnreadable
 from githooks.reading.objects import is_oid
 
 _SYMBOLIC = b"ref:"
@@ -38,6 +39,14 @@ class Refs:
     values: dict[bytes, Value] = field(default_factory=dict)
     symbolic: dict[bytes, bytes] = field(default_factory=dict)
     """Symbolic refs, which have no value of their own -> the ref they stand for."""
+
+
+def current_or_unreadable(repository: str, common_dir: str, prefixes: Sequence[bytes]) -> Refs:
+    """As `current`, but raises RepositoryUnreadable that names `repository`."""
+    try:
+        return current(common_dir, prefixes)
+    except OSError as error:
+        raise RepositoryUnreadable(repository, f"its refs cannot be read: {error}") from error
 
 
 def current(common_dir: str, prefixes: Sequence[bytes]) -> Refs:

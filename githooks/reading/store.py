@@ -2,9 +2,9 @@
 
 In: the path that an event has. Out: `Objects`, which must be closed (it is a context manager). Nothing here or above uses
 dulwich's `Repo`: it refuses `extensions.preciousObjects` (Gitaly sets it), `partialClone`, `noop` and `refStorage=files`,
-and its alternates of a SHA-256 repository are opened as SHA-1. Its object store is what is used of it, one directory at a
-time and for packs only; so no commit-graph file is ever loaded (2 s and 140 MB for 200,000 commits). Loose objects are read
-here: dulwich parses them as it reads, and refuses what git took.
+and its alternates of a SHA-256 repository are opened as SHA-1. Of its object store only packs are used (`packs`); so no
+commit-graph file is ever loaded (2 s and 140 MB for 200,000 commits). Loose objects are read here: dulwich parses them as it
+reads, and refuses what git took.
 """
 
 from __future__ import annotations
@@ -13,79 +13,39 @@ import os
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from dulwich.config import ConfigFile
-from dulwich.errors import ChecksumMismatch, FileFormatException, ObjectFormatException
+from dulwich.errors import FileFormatException
 from dulwich.object_format import ObjectFormat, get_object_format
-from dulwich.object_store import DiskObjectStore
-from dulwich.objects import ObjectID
-from dulwich.pack import PackFileDisappeared
+from dulwich.objects import RawObjectID
 
-from brokers.errors import RepositoryGone, RepositoryUnreadable
+from brokers.errors import RepositoryUnreadable
+from githooks.reading import layout
 from githooks.reading.errors import ObjectBroken, ObjectMissing
-from githooks.reading.objects import is_oid
-
-if TYPE_CHECKING:
-    from dulwich.midx import MultiPackIndex
-    from dulwich.object_store import BaseObjectStore
-
-COMMIT, TREE, BLOB, TAG = 1, 2, 3, 4  # gitformat-pack(5), "Object types"
+from githooks.reading.objects import BLOB, COMMIT, TAG, TREE, is_oid
+from githooks.reading.packs import DAMAGED, Packs, told
+from githooks.reading.recent import Recent
 
 _KINDS = {b"commit": COMMIT, b"tree": TREE, b"blob": BLOB, b"tag": TAG}
 _LARGEST = 512 * 1024 * 1024  # bytes that are inflated at most; commits and trees are far from it
-
-_DAMAGED = (zlib.error, ObjectFormatException, FileFormatException, ChecksumMismatch, AssertionError, ValueError, IndexError)
-
-
-class ObjectDirectory(DiskObjectStore):
-    """One `objects` directory, without the ones it borrows from."""
-
-    _index_was_sought = False
-
-    @property
-    def alternates(self) -> list[BaseObjectStore]:
-        """None: `Objects` holds them all, in one flat list."""
-        return []
-
-    def loose(self, oid: bytes) -> tuple[int, bytes] | None:
-        """Type and content of an object in a file of its own; None if it has none, or a damaged one. Raises OSError."""
-        name = oid.decode("ascii")
-        try:
-            with open(os.path.join(self.path, name[:2], name[2:]), "rb") as file:  # noqa: PTH118,PTH123 - of each object
-                compressed = file.read()
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        inflating = zlib.decompressobj()
-        try:
-            header, _, content = inflating.decompress(compressed, _LARGEST).partition(b"\0")
-        except zlib.error:
-            return None
-        word, _, length = header.partition(b" ")
-        whole = inflating.eof and length == str(len(content)).encode()
-        return (_KINDS[word], content) if whole and word in _KINDS else None
-
-    def get_midx(self) -> MultiPackIndex | None:
-        """The multi-pack-index; sought once, and a broken one counts as none, as for git."""
-        if not self._index_was_sought:
-            self._index_was_sought = True
-            try:
-                return super().get_midx()
-            except (ValueError, OSError):
-                self._use_midx = False
-        return self._midx
+_COMMITS_BYTES = 4 << 20  # kept, for each is read by the walk, for itself and as a parent
 
 
 class Objects:
     """All objects of a repository, those it borrows included."""
 
-    def __init__(self, repository: str, git_dir: str, common_dir: str, directories: Sequence[ObjectDirectory]) -> None:
+    def __init__(self, repository: str, common_dir: str, directories: Sequence[str], object_format: ObjectFormat) -> None:
         self.repository = repository
-        """Path as the event has it, for messages."""
-        self.git_dir = git_dir
+        """Path as the event has it, for messages; git's own directory."""
+        self.git_dir = repository
         self.common_dir = common_dir
         """Of a linked worktree: where refs and objects are; else `git_dir`."""
-        self.directories = directories
+        self.oid_bytes: int = object_format.oid_length
+        """Length of a binary object name: 20, or 32 in a SHA-256 repository."""
+        self.packs = Packs(directories, object_format)
+        self._directories = directories
+        self._commits: Recent[bytes] = Recent(_COMMITS_BYTES)
 
     def __enter__(self) -> Self:
         return self
@@ -95,30 +55,72 @@ class Objects:
 
     def close(self) -> None:
         """Close every file that is open."""
-        for directory in self.directories:
-            directory.close()
-
-    @property
-    def oid_bytes(self) -> int:
-        """Length of a binary object name: 20, or 32 in a SHA-256 repository."""
-        length: int = self.directories[0].object_format.oid_length
-        return length
+        self.packs.close()
 
     def raw(self, oid: bytes) -> tuple[int, bytes]:
-        """Type (`COMMIT`, ...) and content of the object. Raises ObjectMissing or ObjectBroken; never ask it for a blob."""
+        """Type (`COMMIT`, ...) and content of the object. Raises ReadingError: ObjectMissing, ObjectBroken or, if files cannot
+        be read, RepositoryUnreadable. Never ask it for a blob.
+        """
+        commit = self._commits.get(oid)
+        if commit is not None:
+            return COMMIT, commit
         if len(oid) != 2 * self.oid_bytes or not is_oid(oid):
             raise ObjectMissing(self.repository, oid.decode("ascii", "replace"), f"no object is named {oid!r}")
-        for directory in self.directories:
+        try:
+            found, damage = self._read(oid)
+        except OSError as error:
+            raise RepositoryUnreadable(self.repository, f"object {oid.decode()} cannot be read: {error}") from error
+        if found is None and damage:
+            raise ObjectBroken(self.repository, oid.decode(), f"object {oid.decode()} cannot be read: {damage}")
+        if found is None:
+            raise ObjectMissing(self.repository, oid.decode(), f"object {oid.decode()} is missing")
+        if found[0] == COMMIT:
+            self._commits.put(oid, found[1], len(found[1]))
+        return found
+
+    def loose(self, oid: bytes, max_bytes: int = -1) -> Iterator[bytes]:
+        """What the object's own files hold, as it is there, or the first `max_bytes`. Raises OSError."""
+        name = oid.decode("ascii")
+        for directory in self._directories:
             try:
-                return directory.loose(oid) or directory.get_raw(ObjectID(oid))
-            except (KeyError, PackFileDisappeared):
+                with open(f"{directory}/{name[:2]}/{name[2:]}", "rb", buffering=0) as file:  # noqa: PTH123 - of each object
+                    content = file.read(max_bytes)
+            except (FileNotFoundError, NotADirectoryError):
                 continue
-            except _DAMAGED as error:
-                broken = f"object {oid.decode()} cannot be read: {type(error).__name__}: {error}"
-                raise ObjectBroken(self.repository, oid.decode(), broken) from error
-            except OSError as error:
-                raise RepositoryUnreadable(self.repository, f"object {oid.decode()} cannot be read: {error}") from error
-        raise ObjectMissing(self.repository, oid.decode(), f"object {oid.decode()} is missing")
+            yield content
+
+    def _read(self, oid: bytes) -> tuple[tuple[int, bytes] | None, str]:
+        """Type and content, else what was damaged, if anything was.
+
+        Looks into packs, then for a file of its own, then for packs that came meanwhile, as `git gc` moves objects.
+        """
+        damage = ""
+        name = RawObjectID(bytes.fromhex(oid.decode("ascii")))
+        while True:
+            try:
+                packed = self.packs.find(name)
+                if packed is not None:
+                    pack, offset = packed
+                    return pack.read(offset), ""
+            except DAMAGED as error:
+                damage = told(error)
+            for compressed in self.loose(oid):
+                try:
+                    return _inflated(compressed), ""
+                except DAMAGED as error:
+                    damage = told(error)
+            if not self.packs.look_again():
+                return None, damage or self.packs.damage
+
+
+def _inflated(compressed: bytes) -> tuple[int, bytes]:
+    """Type and content of an object in a file of its own: gitformat-loose(5). Raises zlib.error or ValueError."""
+    inflating = zlib.decompressobj()
+    header, _, content = inflating.decompress(compressed, _LARGEST).partition(b"\0")
+    word, _, length = header.partition(b" ")
+    if not inflating.eof or length != str(len(content)).encode() or word not in _KINDS:
+        raise ValueError("its file holds no object, or not all of it")
+    return _KINDS[word], content
 
 
 def open_objects(path: str, environment: Mapping[str, str]) -> Objects:
@@ -127,43 +129,16 @@ def open_objects(path: str, environment: Mapping[str, str]) -> Objects:
     `environment` is the event's: its GIT_OBJECT_DIRECTORY and GIT_ALTERNATE_OBJECT_DIRECTORIES are read besides what
     the repository has, for Gitaly sets them. Raises RepositoryGone or RepositoryUnreadable.
     """
-    git_dir = Path(path)
+    common_dir = Path(layout.common_dir(path))
+    object_format = _object_format(path, common_dir)
+    given = [environment.get("GIT_OBJECT_DIRECTORY", "")]
+    given += environment.get("GIT_ALTERNATE_OBJECT_DIRECTORIES", "").split(os.pathsep)
+    roots = [common_dir / "objects", *(Path(path) / name for name in given if name)]
     try:
-        common_dir = _common_dir(git_dir)
-        if not (common_dir / "objects").is_dir():
-            raise RepositoryGone(path, "is no git repository (any more): there is no directory `objects` in it")
-        object_format = _object_format(path, common_dir)
-        given = [environment.get("GIT_OBJECT_DIRECTORY", "")]
-        given += environment.get("GIT_ALTERNATE_OBJECT_DIRECTORIES", "").split(os.pathsep)
-        roots = [common_dir / "objects", *(git_dir / name for name in given if name)]
-        directories = [ObjectDirectory(str(place), object_format=object_format) for place in _with_alternates(roots)]
+        directories = [str(place) for place in _with_alternates(roots)]
+        return Objects(path, str(common_dir), directories, object_format)
     except OSError as error:
         raise RepositoryUnreadable(path, f"cannot be opened: {error}") from error
-    return Objects(path, str(git_dir), str(common_dir), directories)
-
-
-def cut_history(common_dir: str) -> dict[bytes, tuple[bytes, ...]]:
-    """Commits whose parents are not the ones they name: the edge of a shallow clone (none), and grafts. Raises OSError."""
-    cut: dict[bytes, tuple[bytes, ...]] = {}
-    for name in ("info/grafts", "shallow"):
-        try:
-            lines = (Path(common_dir) / name).read_bytes().splitlines()
-        except FileNotFoundError:
-            continue
-        for line in lines:
-            commit, *parents = line.split() or [b""]
-            if is_oid(commit) and all(map(is_oid, parents)):
-                cut[commit] = tuple(parents)
-    return cut
-
-
-def _common_dir(git_dir: Path) -> Path:
-    """gitrepository-layout(5), "commondir": where a linked worktree's repository is."""
-    try:
-        named = (git_dir / "commondir").read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
-        return git_dir
-    return git_dir / os.fsdecode(named.rstrip(b"\r\n"))
 
 
 def _object_format(path: str, common_dir: Path) -> ObjectFormat:

@@ -6,17 +6,22 @@ addition, a change of mode or type a modification, a file that became a folder a
 
 from __future__ import annotations
 
-import re
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from githooks.reading.errors import ObjectBroken
-from githooks.reading.store import TREE, Objects
+from githooks.reading.objects import TREE
+from githooks.reading.recent import Recent
+from githooks.reading.store import Objects
+from githooks.reading.tree_entries import Entries, RawTree
 
 _DIRECTORY = stat.S_IFDIR
 _SUBMODULE = 0o160000
-_CACHED_TREES = 4096
+_KEPT_BYTES = 32 << 20
+_NOTHING = RawTree(b"")
+_TREE_BYTES = 256  # what Python takes for a tree besides its content
 
 
 class Entry(NamedTuple):
@@ -35,7 +40,6 @@ class Entry(NamedTuple):
 
 Sides = tuple[Entry | None, Entry | None]
 """A file in the old tree and in the new one; None: not there."""
-_RawEntries = frozenset[tuple[bytes, bytes, bytes]]
 
 
 class Trees:
@@ -43,67 +47,75 @@ class Trees:
 
     def __init__(self, store: Objects) -> None:
         self._store = store
-        self._entries = re.compile(rb"([0-7]+) ([^\0]+)\0(.{%d})" % store.oid_bytes, re.DOTALL)
-        self._cache: dict[bytes, _RawEntries] = {}
-
-    def difference(self, old: bytes | None, new: bytes | None) -> dict[bytes, Sides]:
-        """Path -> its two sides, for each file that differs; a tree of None is empty. Raises ReadingError."""
-        found: dict[bytes, Sides] = {}
-        waiting = [(b"", old, new)]
-        while waiting:
-            prefix, old, new = waiting.pop()
-            if old == new:
-                continue
-            before, after = self._raw(old), self._raw(new)
-            olds, news = _by_name(before - after), _by_name(after - before)
-            for name in olds.keys() | news.keys():
-                sides = olds.get(name), news.get(name)
-                if sides[0] == sides[1]:
-                    continue  # the same file under modes that mean the same
-                path = prefix + name
-                folders = [side.oid if side is not None and side.mode == _DIRECTORY else None for side in sides]
-                if folders != [None, None]:
-                    waiting.append((path + b"/", folders[0], folders[1]))
-                files = [None if folder is not None else side for side, folder in zip(sides, folders, strict=True)]
-                if files != [None, None]:
-                    found[path] = (files[0], files[1])
-        return found
+        self._entries = Entries(store.oid_bytes)
+        self._kept: Recent[RawTree] = Recent(_KEPT_BYTES)
 
     def changes(self, tree: bytes | None, parents: Sequence[bytes | None]) -> tuple[dict[bytes, Sides], set[bytes]]:
         """What a commit changed: path -> its sides in the first parent and the commit; and which of them no parent has.
 
-        Of a merge: the files that differ from all parents. Raises ReadingError.
+        Of a merge: the files that differ from all parents. A tree of None is empty. Raises ReadingError.
         """
-        if not parents:
-            found = self.difference(None, tree)
-            return found, set(found)
-        first, *others = [self.difference(parent, tree) for parent in dict.fromkeys(parents)]
-        found = {path: sides for path, sides in first.items() if all(path in other for other in others)}
-        added = {path for path, sides in found.items() if sides[0] is None and all(other[path][0] is None for other in others)}
+        found: dict[bytes, Sides] = {}
+        added: set[bytes] = set()
+        waiting = [(b"", tree, tuple(parents) or (None,))]
+        while waiting:
+            prefix, new, olds = waiting.pop()
+            if new in olds:
+                continue
+            for name, new_side, old_sides in self._differing(new, tuple(dict.fromkeys(olds))):
+                new_folder, old_folders = _folder(new_side), tuple(map(_folder, old_sides))
+                if new_folder not in old_folders:
+                    waiting.append((prefix + name + b"/", new_folder, old_folders))
+                new_file, old_files = _file(new_side), tuple(map(_file, old_sides))
+                if new_file not in old_files:
+                    found[prefix + name] = old_files[0], new_file
+                    if not any(old_files):
+                        added.add(prefix + name)
         return found, added
 
-    def _raw(self, oid: bytes | None) -> _RawEntries:
+    def _differing(
+        self, new: bytes | None, olds: tuple[bytes | None, ...]
+    ) -> Iterator[tuple[bytes, Entry | None, list[Entry | None]]]:
+        """Names that differ from one of `olds` at least, with their entries; those that differ from all of them are among these."""
+        compared = next((old for old in olds if old is not None), None)
+        gone, came = self._entries.changed(self._tree(compared), self._tree(new))
+        before, after = self._by_name(gone), self._by_name(came)
+        for name in before.keys() | after.keys():
+            yield name, after.get(name), [before.get(name) if old == compared else self._named(old, name) for old in olds]
+
+    def _by_name(self, entries: Iterable[bytes]) -> dict[bytes, Entry]:
+        return {name: Entry(_canonical(mode), oid.hex().encode()) for mode, name, oid in map(self._entries.split, entries)}
+
+    def _named(self, tree: bytes | None, name: bytes) -> Entry | None:
+        entry = self._entries.named(self._tree(tree), name)
+        return None if entry is None else self._by_name([entry])[name]
+
+    def _tree(self, oid: bytes | None) -> RawTree:
         if oid is None:
-            return frozenset()
-        entries = self._cache.get(oid)
-        if entries is None:
+            return _NOTHING
+        tree = self._kept.get(oid)
+        if tree is None:
             kind, raw = self._store.raw(oid)
             if kind != TREE:
                 raise ObjectBroken(self._store.repository, oid.decode(), f"object {oid.decode()} is not a tree")
-            entries = frozenset(self._entries.findall(raw))
-            if len(self._cache) >= _CACHED_TREES:
-                self._cache.clear()
-            self._cache[oid] = entries
-        return entries
+            tree = RawTree(raw)
+            self._kept.put(oid, tree, len(raw) + _TREE_BYTES)
+        return tree
 
 
-def _by_name(entries: _RawEntries) -> dict[bytes, Entry]:
-    return {name: Entry(_canonical(int(mode, 8)), oid.hex().encode()) for mode, name, oid in entries}
+def _folder(side: Entry | None) -> bytes | None:
+    return side.oid if side is not None and side.mode == _DIRECTORY else None
 
 
-def _canonical(mode: int) -> int:
+def _file(side: Entry | None) -> Entry | None:
+    return side if side is not None and side.mode != _DIRECTORY else None
+
+
+@lru_cache(maxsize=256)
+def _canonical(mode: bytes) -> int:
     """git's canon_mode: of a file's rights only the owner's x counts; what is nothing else is a submodule."""
-    kind = stat.S_IFMT(mode)
+    number = int(mode, 8)
+    kind = stat.S_IFMT(number)
     if kind == stat.S_IFREG:
-        return 0o100755 if mode & stat.S_IXUSR else 0o100644
+        return 0o100755 if number & stat.S_IXUSR else 0o100644
     return kind if kind in (stat.S_IFLNK, stat.S_IFDIR) else _SUBMODULE

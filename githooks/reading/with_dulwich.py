@@ -1,115 +1,86 @@
-"""event -> Push, in this process and without a git binary (but for the numbers of commits, `revisions`).
+"""The lane in this process, without a git binary.
 
-Of dulwich only raw objects are used (`store`): which commits (`new_commits`), which files (`trees`) and how long they are
-(`sizes`) is found by own code, for dulwich's is 40 to 70 times slower than git and wrong in known cases.
+Of dulwich only raw objects are used (`store`): which files changed (`trees`) and how long they are (`sizes`) is found by own
+code, for dulwich's is 40 to 70 times slower than git and wrong in known cases.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from typing import Self
 
-from brokers.config import Settings
-from brokers.errors import RepositoryUnreadable
-from githooks import forge
-from githooks.reading import at_the_time, objects, ref_changes, refs, revisions
-from githooks.reading.graph import Graph
-from githooks.reading.new_commits import oldest_first
+from githooks.reading import objects, refs
+from githooks.reading.lane import Contents, file_change
 from githooks.reading.objects import Links
+from githooks.reading.refs import Refs
 from githooks.reading.sizes import Lengths
-from githooks.reading.store import Objects, cut_history, open_objects
-from githooks.reading.trees import Entry, Sides, Trees
-from payload import text
-from payload.push import Commit, Event, FileChange, FileType, Push, RefChange, RefKind
+from githooks.reading.store import open_objects
+from githooks.reading.trees import Entry, Trees
+from payload.push import Event, FileChange
 
 
-def read(event: Event, settings: Settings, later: Iterable[Event] = ()) -> Push:
-    """The push that `event` tells of; arguments and errors as of `githooks.reading.read`."""
-    with open_objects(event.path, event.environment) as store, Lengths(store) as lengths:
-        try:
-            graph = Graph(store, cut_history(store.common_dir), lengths)
-            prefixes = [at_the_time.ref_name(prefix) for prefix in settings.refs]
-            current = refs.current(store.common_dir, prefixes)
-        except OSError as error:
-            raise RepositoryUnreadable(event.path, f"its refs cannot be read: {error}") from error
-        moves = [
-            ref_changes.move(graph, update)
-            for update in event.refs
-            if at_the_time.ref_name(update.ref).startswith(tuple(prefixes))
-        ]
-        tips = list(dict.fromkeys(one.new for one in moves if one.new is not None))
-        olds = [one.old for one in moves if one.old is not None]
-        found = at_the_time.new_in_push(graph, tips, olds, at_the_time.others(graph, current, event, later)) if tips else {}
-        order = oldest_first(found)
-        owners = ref_changes.attributed(moves, refs.head_branch(store.git_dir), found)
-        kept = order[-settings.max_commits :] if settings.max_commits else []
-        numbers: dict[bytes, int | None] = {}
-        if settings.git_revision == "count":
-            numbers = revisions.counted([(oid, found[oid].parents) for oid in kept], store.git_dir)
-        reader = _CommitReader(store, graph, lengths)
-        return Push(
-            event=event,
-            repository=forge.repository(event, settings),
-            user=forge.pusher(event),
-            refs=tuple(_ref_changes(store, graph, moves, owners, found, order)),
-            commits=tuple(reader.commit(oid, _branch(owners[oid]), numbers.get(oid)) for oid in kept),
-            total_commits=len(order),
-        )
+class DulwichLane:
+    """A `lane.Lane`; a context manager, for its files. Raises ReadingError if the repository is not there or cannot be read."""
 
+    eager = 1000
 
-def _ref_changes(
-    store: Objects,
-    graph: Graph,
-    moves: list[ref_changes.Move],
-    owners: dict[bytes, ref_changes.Move],
-    found: dict[bytes, Links],
-    order: list[bytes],
-) -> Iterable[RefChange]:
-    own: dict[bytes, list[str]] = {one.name: [] for one in moves}
-    for oid in order:
-        own[owners[oid].name].append(oid.decode("ascii"))
-    for one in moves:
-        yield ref_changes.ref_change(store, graph, one, found, own[one.name])
+    def __init__(self, event: Event) -> None:
+        self._open = ExitStack()
+        self._store = self._open.enter_context(open_objects(event.path, event.environment))
+        self._lengths = Lengths(self._store)
+        self._trees = Trees(self._store)
+        self.repository = event.path
+        self.git_dir = self._store.git_dir
+        self.common_dir = self._store.common_dir
 
+    def __enter__(self) -> Self:
+        return self
 
-def _branch(owner: ref_changes.Move) -> str | None:
-    return text.decode_path(owner.short) if owner.kind is RefKind.BRANCH else None
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
 
+    def raw(self, oid: bytes) -> tuple[int, bytes]:
+        """As of `lane.Lane`."""
+        return self._store.raw(oid)
 
-class _CommitReader:
-    """Reads commits in full: message, people, files and their lengths."""
+    def length(self, oid: bytes) -> int | None:
+        """As of `lane.Lane`."""
+        return self._lengths.of(oid)
 
-    def __init__(self, store: Objects, graph: Graph, lengths: Lengths) -> None:
-        self._store = store
-        self._graph = graph
-        self._lengths = lengths
-        self._trees = Trees(store)
+    def refs(self, prefixes: Sequence[bytes]) -> Refs:
+        """As of `lane.Lane`."""
+        return refs.current_or_unreadable(self.repository, self.common_dir, prefixes)
 
-    def commit(self, oid: bytes, branch: str | None, revision: int | None) -> Commit:
-        """One commit. Raises ReadingError if it, a parent or one of their trees is missing."""
-        parsed = objects.commit(self._store.raw(oid)[1])
-        parents = self._graph.links(oid).parents
-        return Commit(
-            node=oid.decode("ascii"),
-            parents=tuple(parent.decode("ascii") for parent in parents),
-            author=parsed.author,
-            committer=parsed.committer,
-            message=parsed.message,
-            branch=branch,
-            revision=revision,
-            files=self._files(parsed.tree, parents),
-            tree=None if parsed.tree is None else parsed.tree.decode("ascii"),
-        )
+    def head_branch(self) -> bytes | None:
+        """As of `lane.Lane`."""
+        return refs.head_branch(self.git_dir)
 
-    def _files(self, tree: bytes | None, parents: tuple[bytes, ...]) -> tuple[FileChange, ...]:
-        changes, added = self._trees.changes(tree, [objects.tree(self._store.raw(parent)[1]) for parent in parents])
-        return tuple(self._file(path, changes[path], path in added) for path in sorted(changes))
+    def commits_at(self, oids: Iterable[bytes]) -> Iterator[tuple[bytes, bytes]]:
+        """As of `lane.Lane`: none, for many cost as much as one by one."""
+        del oids
+        return iter(())
 
-    def _file(self, path: bytes, sides: Sides, is_added: bool) -> FileChange:  # noqa: FBT001 - called in one place, with a word
-        old, new = sides
-        old_size, new_size = self._length(old), self._length(new)
-        known = (old is None) == (old_size is None) and (new is None) == (new_size is None)
-        kind = FileType.REMOVED if new is None else FileType.ADDED if is_added else FileType.MODIFIED
-        return FileChange(text.decode_path(path), kind, old_size, new_size, known)
+    def links_between(
+        self, tips: Iterable[bytes], excluded: Iterable[bytes], at_most: int | None = None
+    ) -> Iterator[tuple[bytes, Links | None]] | None:
+        """As of `lane.Lane`."""
+        del tips, excluded, at_most
+        return None
+
+    def contents(self, commits: Sequence[tuple[bytes, Links]]) -> Iterator[Contents]:
+        """As of `lane.Lane`. Raises ReadingError if a commit, a parent or one of their trees is missing."""
+        for oid, links in commits:
+            raw = self.raw(oid)[1]
+            yield Contents(oid, raw, self._files(objects.tree(raw), links.parents))
+
+    def _files(self, tree: bytes | None, parents: Sequence[bytes]) -> tuple[FileChange, ...]:
+        changes, added = self._trees.changes(tree, [objects.tree(self.raw(parent)[1]) for parent in parents])
+        return tuple(self._file(path, *changes[path], path in added) for path in sorted(changes))
+
+    def _file(self, path: bytes, old: Entry | None, new: Entry | None, added: bool) -> FileChange:  # noqa: FBT001 - called once
+        sizes = self._length(old), self._length(new)
+        return file_change(path, old and old.oid, new and new.oid, sizes, added=added)
 
     def _length(self, side: Entry | None) -> int | None:
         if side is None:

@@ -16,6 +16,7 @@ ROOMS = {
     "brokers/transport": ROOT / "brokers/transport/README.md",
     "brokers/delivery": ROOT / "brokers/delivery/README.md",
     "githooks": ROOT / "githooks/README.md",
+    "githooks/reading": ROOT / "githooks/reading/README.md",
     "hghooks": ROOT / "hghooks/README.md",
     "payload": ROOT / "payload/README.md",
 }

@@ -1,4 +1,4 @@
-"""Events of real pushes to real repositories, read and compared with what git itself says of the same commits."""
+"""Events of real pushes to real repositories, read by each lane and compared with what git itself says of the same commits."""
 
 from __future__ import annotations
 
@@ -6,26 +6,20 @@ import random
 import time
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from brokers.config import Settings
-from githooks.reading import ObjectMissing, RepositoryGone, read
+from githooks.reading import ObjectMissing, RepositoryGone
 from payload.push import FileType, RefAction, RefKind
+from tests.support import git_lanes
 from tests.support.command import run
-from tests.support.git import GitServer
+from tests.support.git_lanes import nodes, told
 from tests.support.histories import Planned, build, event, point, reachable
 
 MAIN, SIDE, TAG = "refs/heads/main", "refs/heads/side", "refs/tags/v1"
-LATE = 4_000_000_000.0  # no file of a ref is younger
 
 
 def tell(server, *moves, path=None, **options):
-    return read(event(path or server.path, moves, time=LATE), Settings(**options))
-
-
-def nodes(push):
-    return [commit.node for commit in push.commits]
+    return git_lanes.tell(path or server.path, *moves, **options)
 
 
 @pytest.fixture
@@ -195,37 +189,17 @@ def test_lightweight_tags_and_tags_of_what_is_no_commit(server, clone):
     assert nodes(tell(server, (MAIN, first, second))) == [second]
 
 
-def test_refs_outside_the_filter_neither_appear_nor_exclude(server):
-    made = build(server, [Planned(), Planned((0,))])
-    point(server, {MAIN: made[1], "refs/pull/1/head": made[1], "refs/notes/commits": made[1]})
-    push = tell(server, (MAIN, made[0], made[1]), ("refs/pull/1/head", None, made[1]))
-    assert (nodes(push), [change.ref for change in push.refs]) == ([made[1]], [MAIN])
-    push = tell(server, ("refs/pull/1/head", None, made[1]))
-    assert (push.refs, push.commits) == ((), ())
-    push = tell(server, ("refs/notes/commits", made[0], made[1]), refs=("refs/notes/",))
-    assert (push.refs[0].kind, push.refs[0].name, push.commits[0].branch) == (RefKind.NOTE, "commits", None)
-
-
 def test_only_the_newest_are_read_but_all_are_counted(server):
     made = build(server, [Planned(time=1_700_000_000), *(Planned((i,), 1_700_000_001 + i) for i in range(30))])
     point(server, {MAIN: made[-1]})
     push = tell(server, (MAIN, None, made[-1]), max_commits=5)
-    assert (nodes(push), push.total_commits, len(push.refs[0].commits)) == (made[-5:], 31, 31)
+    assert (nodes(push), push.total_commits, len(push.refs[0].commits)) == (made[-5:], 31, 5)
     assert [commit.revision for commit in push.commits] == [27, 28, 29, 30, 31]
     assert tell(server, (MAIN, None, made[-1]), max_commits=0).commits == ()
     assert tell(server, (MAIN, None, made[-1]), git_revision="off").commits[0].revision is None
 
 
 # ------------------------------------------------------------------------------------------------ kinds of repository
-
-
-def test_names_that_are_no_utf8(server):
-    made = build(server, [Planned(files={b"caf\xe9": ("100644", b"x"), b"\xc3\xa9": ("100644", b"x")})])
-    ref = "refs/heads/caf\udce9"
-    server.git("update-ref", ref, made[0])
-    push = tell(server, (ref, None, made[0]))
-    assert (push.refs[0].ref, push.commits[0].branch) == ("refs/heads/caf\ufffd", "caf\ufffd")
-    assert [change.path for change in push.commits[0].files] == ["caf\ufffd", "\xe9"]
 
 
 def test_a_raw_commit_of_any_kind_is_read(server):
@@ -237,42 +211,6 @@ def test_a_raw_commit_of_any_kind_is_read(server):
     server.git("update-ref", MAIN, odd)
     push = tell(server, (MAIN, None, odd))
     assert (push.commits[0].message, push.commits[0].files) == ("\ufffd\0", ())
-
-
-def test_a_missing_blob_leaves_the_size_unknown(server):
-    made = build(server, [Planned(files={b"a": ("100644", b"12345"), b"b": ("100644", b"1")})])
-    point(server, {MAIN: made[0]})
-    blob = server.node(f"{made[0]}:a")
-    (server.path / "objects" / blob[:2] / blob[2:]).unlink()
-    (commit,) = tell(server, (MAIN, None, made[0])).commits
-    assert [(change.new_size, change.size_known) for change in commit.files] == [(None, False), (1, True)]
-    assert commit.size is None
-
-
-def test_submodule_symlink_and_mode_have_their_sizes(server):
-    start = {b"l": ("120000", b"target"), b"x": ("100644", b"1234")}
-    then = {b"m": ("160000", b"5" * 40), b"l": ("120000", b"to"), b"x": ("100755", b"1234")}
-    made = build(server, [Planned(files=start), Planned((0,), files=then)])
-    point(server, {MAIN: made[1]})
-    (commit,) = tell(server, (MAIN, made[0], made[1])).commits
-    assert [(change.path, change.type, change.old_size, change.new_size) for change in commit.files] == [
-        ("l", FileType.MODIFIED, 6, 2),
-        ("m", FileType.ADDED, None, 0),
-        ("x", FileType.MODIFIED, 4, 4),
-    ]
-    assert commit.size == -4
-
-
-def test_a_shallow_repository_ends_where_it_ends(server, tmp_path):
-    made = build(server, [Planned(), Planned((0,), files={b"a": ("100644", b"x")}), Planned((1,))])
-    point(server, {MAIN: made[2]})
-    shallow = tmp_path / "shallow.git"
-    run(["git", "clone", "-q", "--bare", "--depth=2", f"file://{server.path}", shallow])
-    push = tell(server, (MAIN, None, made[2]), path=shallow)
-    assert [(commit.node, commit.parents, commit.revision) for commit in push.commits] == [
-        (made[1], (), 1),
-        (made[2], (made[1],), 2),
-    ]
 
 
 def test_what_is_gone_is_an_error_that_says_so(server, tmp_path):
@@ -297,10 +235,8 @@ def test_django_pistons_two_published_sizes_are_net_growth(server):
 def test_a_push_through_ssh_is_read_with_its_facts(server, clone, ssh):
     node = clone.commit({"a": "1"})
     clone.push(f"HEAD:{MAIN}", url=ssh.url(server.path), env=ssh.env)
-    push = read(
-        event(server.path, [(MAIN, None, node)], time=time.time(), environment={"GL_USER": "ann", "GL_REPO": "team/app"}),
-        Settings(),
-    )
+    environment = {"GL_USER": "ann", "GL_REPO": "team/app"}
+    push = told(event(server.path, [(MAIN, None, node)], time=time.time(), environment=environment), Settings())
     assert (push.user, push.repository.absolute_url, nodes(push)) == ("ann", "/team/app/", [node])
 
 
@@ -342,50 +278,3 @@ def _made_up(dice, count):
             }
         plan.append(Planned(tuple(parents), 1_700_000_000 + index * 60, files, b"change %d\n\nbody\n" % index))
     return plan
-
-
-@st.composite
-def pushes(draw):
-    count = draw(st.integers(2, 14))
-    plan = []
-    for index in range(count):
-        parents = draw(st.lists(st.integers(0, index - 1), min_size=0, max_size=3, unique=True)) if index else []
-        moment = draw(st.integers(0, 2**33))
-        plan.append(Planned(tuple(parents), moment, {b"f%d" % (index % 3): ("100644", b"%d" % index)}, b"%d" % index))
-    at = st.integers(0, count - 1)
-    maybe = st.none() | at
-    moved = draw(st.lists(st.tuples(maybe, maybe).filter(any_given), min_size=1, max_size=3))
-    return plan, moved, draw(st.lists(at, max_size=4)), draw(st.booleans())
-
-
-def any_given(pair):
-    return pair[0] != pair[1]
-
-
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(pushes())
-def test_any_push_into_any_history_is_told_exactly(tmp_path_factory, pushed):
-    plan, moved, others, pack = pushed
-    server = GitServer(tmp_path_factory.mktemp("any") / "repo.git")
-    made = build(server, plan)
-    refs = {f"refs/heads/m{number}": made[new] for number, (_, new) in enumerate(moved) if new is not None}
-    refs |= {f"refs/heads/o{number}": made[one] for number, one in enumerate(others)}
-    point(server, refs)
-    if pack:
-        server.git("repack", "-adkq")
-        server.git("pack-refs", "--all")
-    moves = [
-        (f"refs/heads/m{number}", None if old is None else made[old], None if new is None else made[new])
-        for number, (old, new) in enumerate(moved)
-    ]
-    push = tell(server, *moves, git_revision="off")
-    olds = [old for old, _ in moved if old is not None]
-    expected = reachable(plan, [new for _, new in moved if new is not None]) - reachable(plan, olds + others)
-    assert {made.index(node) for node in nodes(push)} == expected
-    place = {commit.node: number for number, commit in enumerate(push.commits)}
-    assert all(place[parent] < place[commit.node] for commit in push.commits for parent in commit.parents if parent in place)
-    for (old, new), change in zip(moved, push.refs, strict=True):
-        if old is not None and new is not None:
-            dropped = len(reachable(plan, [old]) - reachable(plan, [new]))
-            assert (change.action, change.dropped) == (RefAction.REWIND if dropped else RefAction.UPDATE, dropped)
-    assert sorted(node for change in push.refs for node in change.commits) == sorted(nodes(push))

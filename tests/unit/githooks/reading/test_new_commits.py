@@ -11,9 +11,10 @@ from githooks.reading.errors import ObjectMissing
 from githooks.reading.graph import Graph
 from githooks.reading.new_commits import new_commits, oldest_first
 from githooks.reading.objects import Links
-from githooks.reading.sizes import Lengths
-from githooks.reading.store import cut_history, open_objects
-from tests.support.histories import START_S, Planned, build, point, reachable
+from githooks.reading.with_both import BothLanes
+from githooks.reading.with_dulwich import DulwichLane
+from githooks.reading.with_git import GitLane
+from tests.support.histories import START_S, Planned, build, event, point, reachable
 
 
 class PlannedGraph:
@@ -22,6 +23,13 @@ class PlannedGraph:
     def __init__(self, plan):
         self._links = {name(index): Links(tuple(map(name, one.parents)), one.time) for index, one in enumerate(plan)}
         self._known = {}
+        self.eager = 1000
+
+    def read_ahead(self, oids):
+        pass
+
+    def read_between(self, tips, excluded, at_most=None):
+        return None
 
     def links(self, oid):
         if oid not in self._links:
@@ -154,8 +162,8 @@ def test_equal_to_rev_list_in_a_real_repository(git_server, object_format, pack)
     point(server, {"refs/heads/main": nodes[-1], "refs/heads/other": nodes[-2], "refs/heads/third": nodes[-3]})
     if pack:
         server.git("repack", "-adkq")
-    with open_objects(str(server.path), {}) as store, Lengths(store) as lengths:
-        graph = Graph(store, cut_history(store.common_dir), lengths)
+    with DulwichLane(event(server.path, [("refs/heads/main", None, nodes[-1])], time=0.0)) as lane:
+        graph = Graph(lane, {})
         for _ in range(15):
             tips, excluded = ([nodes[index] for index in dice.sample(range(150), 2)] for _ in range(2))
             found = new_commits(graph, [tip.encode() for tip in tips], [one.encode() for one in excluded])
@@ -164,3 +172,38 @@ def test_equal_to_rev_list_in_a_real_repository(git_server, object_format, pack)
             times = [plan[nodes.index(node)].time for node in told]
             if len(set(times)) == len(times):  # git leaves the order of equals open
                 assert [oid.decode() for oid in oldest_first(found)] == told
+
+
+@pytest.mark.parametrize("lane", [DulwichLane, GitLane, BothLanes])
+@pytest.mark.parametrize("clocks", ["right", "skewed", "equal", "random"])
+def test_whatever_reads_ahead_the_answer_is_exact(git_server, lane, clocks):
+    """`git rev-list` as a hint is wrong under such clocks; the answer is compared with whole sets of ancestors."""
+    server = git_server()
+    dice = random.Random(f"{clocks} 5")
+    plan = [Planned()]
+    for index in range(1, 300):
+        parents = dice.sample(range(max(0, index - 8), index), k=min(index, dice.choice([1, 1, 1, 1, 2, 3])))
+        times = {
+            "right": START_S + index * 60,
+            "skewed": START_S + index * 60 - (dice.random() < 0.15) * dice.randrange(3_000_000),
+            "equal": START_S,
+            "random": dice.randrange(2_000_000_000),
+        }
+        plan.append(Planned(tuple(parents), times[clocks], message=b"%d\n" % index))
+    nodes = [node.encode() for node in build(server, plan)]
+    point(server, {"refs/heads/main": nodes[-1].decode()})
+    server.git("repack", "-adkq")
+    for round_ in range(40):
+        tips, excluded = (dice.sample(range(300), dice.choice([1, 2, 5])) for _ in range(2))
+        with lane(event(server.path, [("refs/heads/main", None, nodes[-1].decode())], time=0.0)) as opened:
+            graph = Graph(opened, {})
+            graph.eager = dice.choice([1, 5, 40])
+            found = new_commits(
+                graph, [nodes[tip] for tip in tips], [nodes[one] for one in excluded], eager=dice.choice([None, 0, 7])
+            )
+        expected = reachable(plan, tips) - reachable(plan, excluded)
+        assert {nodes.index(oid) for oid in found} == expected, round_
+        assert all(
+            links == Links(tuple(nodes[parent] for parent in plan[nodes.index(oid)].parents), links.time)
+            for oid, links in found.items()
+        )

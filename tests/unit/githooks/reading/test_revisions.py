@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import os
+import random
 
 import pytest
 
 from githooks.reading import revisions
-from tests.support.histories import Planned, build, point
+from githooks.reading.git_binary import Git
+from tests.support.histories import START_S, Planned, build, point
 
 
 @pytest.fixture
@@ -30,31 +32,64 @@ def history(server):
     return [(nodes[index], [nodes[parent] for parent in plan[index].parents]) for index in range(1, 7)]
 
 
+def counted(server, commits, **more):
+    with Git(str(server.path), str(server.path), {}) as git:
+        return revisions.counted(commits, git, **more)
+
+
 def test_numbers_are_rev_lists(server, history, monkeypatch):
     monkeypatch.setenv("GIT_DIR", "/nowhere")
     monkeypatch.setenv("GIT_OBJECT_DIRECTORY", "/nowhere")
-    found = revisions.counted(history, str(server.path))
+    found = counted(server, history)
     monkeypatch.undo()
     assert found == {oid: int(server.git("rev-list", "--count", oid.decode())) for oid, _ in history}
     assert list(found.values()) == [2, 3, 1, 2, 6, 7]
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_pushes_that_stand_on_many_old_commits(server, seed):
+    dice = random.Random(seed)
+    plan = []
+    for index in range(120):
+        count = min(index, dice.choice([0, 1, 1, 1, 1, 2, 2, 4]) or index < 1)
+        parents = dice.sample(range(max(0, index - 12), index), k=count)
+        plan.append(Planned(tuple(parents), dice.randrange(START_S), message=b"%d\n" % index))
+    nodes = [node.encode() for node in build(server, plan)]
+    for size in (1, 10, 60, 120):
+        new = range(120 - size, 120)
+        found = counted(server, [(nodes[index], [nodes[parent] for parent in plan[index].parents]) for index in new])
+        asked = dice.sample(new, min(size, 12))
+        assert [found[nodes[index]] for index in asked] == [
+            int(server.git("rev-list", "--count", nodes[index].decode())) for index in asked
+        ]
+
+
+def test_the_number_of_a_tip_is_remembered_for_the_next_push(server, history, monkeypatch, tmp_path):
+    *before, (tip, parents) = history
+    assert counted(server, before, remember=True)[before[-1][0]] == 6
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert counted(server, [(tip, parents)]) == {tip: 7}
+    assert counted(server, history[4:5]) == {before[-1][0]: None}
+
+
 def test_replaced_commits_count_as_they_are(server, history):
     (_first, _), (second, parents), *_ = history
     server.git("replace", "--graft", second.decode())
-    assert revisions.counted([(second, parents)], str(server.path)) == {second: 3}
+    assert counted(server, [(second, parents)]) == {second: 3}
 
 
 def test_no_git_no_numbers(server, history, monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert list(revisions.counted(history, str(server.path)).values()) == [None, None, 1, 2, None, None]
+    assert list(counted(server, history).values()) == [None, None, 1, 2, None, None]
 
 
-def test_the_time_limit_holds_for_all_together(server, history, monkeypatch, tmp_path):
+@pytest.mark.parametrize("kept", [slice(0, 6), slice(4, 5)])
+def test_the_time_limit_holds_for_all_together(server, history, monkeypatch, tmp_path, kept):
     slow = tmp_path / "bin" / "git"
     slow.parent.mkdir()
     slow.write_text("#!/bin/sh\nexec sleep 20\n")
     slow.chmod(0o755)
     monkeypatch.setenv("PATH", f"{slow.parent}:{os.environ['PATH']}")
-    assert list(revisions.counted(history, str(server.path), time_limit_s=0.2).values()) == [None, None, 1, 2, None, None]
-    assert revisions.counted(history[:1], str(server.path), time_limit_s=0)[history[0][0]] is None
+    expected = [None, None, 1, 2, None, None]
+    assert list(counted(server, history[kept], time_limit_s=0.2).values()) == expected[kept]
+    assert counted(server, history[:1], time_limit_s=0)[history[0][0]] is None

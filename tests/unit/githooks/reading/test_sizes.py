@@ -41,7 +41,8 @@ def test_every_length_is_what_cat_file_says(git_server, object_format, state):
     if state == "borrowed":
         path = git_server("other.git", object_format=object_format).path
         (path / "objects/info/alternates").write_text(f"{server.path}/objects\n")
-    with open_objects(str(path), {}) as store, Lengths(store) as lengths:
+    with open_objects(str(path), {}) as store:
+        lengths = Lengths(store)
         for line in told:
             oid, _, length = line.split()
             assert lengths.of(oid.encode()) == int(length), line
@@ -56,7 +57,8 @@ def test_a_blob_is_never_inflated(git_server):
     server.git("repack", "-adq")
     pack = next((server.path / "objects/pack").glob("*.pack"))
     assert pack.stat().st_size < 1 << 20
-    with open_objects(str(server.path), {}) as store, Lengths(store) as lengths:
+    with open_objects(str(server.path), {}) as store:
+        lengths = Lengths(store)
         store.raw = None  # nothing here may ask for contents
         assert lengths.of(blob.encode()) == 64 << 20
 
@@ -66,7 +68,8 @@ def test_what_is_missing_or_broken_has_no_length(git_server):
     (server.path / "objects/ee").mkdir()
     for name, content in {"1" * 38: b"", "2" * 38: b"no zlib", "3" * 38: bytes.fromhex("789c030000000001")}.items():
         (server.path / "objects/ee" / name).write_bytes(content)
-    with open_objects(str(server.path), {}) as store, Lengths(store) as lengths:
+    with open_objects(str(server.path), {}) as store:
+        lengths = Lengths(store)
         for name in ("e" * 40, "ee" + "1" * 38, "ee" + "2" * 38, "ee" + "3" * 38):
             assert lengths.of(name.encode()) is None
 
@@ -76,7 +79,8 @@ def test_a_pack_that_goes_meanwhile_is_no_loss(git_server):
     node = build(server, [Planned(files={b"a": ("100644", b"12345")}), Planned((0,), files={b"b": ("100644", b"123")})])[1]
     point(server, {"refs/heads/main": node})
     a, b = (server.node(f"{node}:{name}").encode() for name in "ab")
-    with open_objects(str(server.path), {}) as store, Lengths(store) as lengths:
+    with open_objects(str(server.path), {}) as store:
+        lengths = Lengths(store)
         build(server, [Planned(time=5)])
         server.git("repack", "-adq")
         assert (lengths.of(a), lengths.of(b)) == (5, 3)

@@ -6,7 +6,9 @@ import pytest
 
 from brokers.errors import RepositoryGone, RepositoryUnreadable
 from githooks.reading.errors import ObjectBroken, ObjectMissing
-from githooks.reading.store import COMMIT, cut_history, open_objects
+from githooks.reading.layout import cut_history
+from githooks.reading.objects import COMMIT
+from githooks.reading.store import open_objects
 from tests.support.command import run
 from tests.support.histories import Planned, build, point
 

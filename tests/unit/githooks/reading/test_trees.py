@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from githooks.reading.errors import ObjectMissing
@@ -57,10 +59,10 @@ def test_equal_to_diff_tree(git_server, name):
     trees = [server.node(f"{node}^{{tree}}").encode() for node in (old, new)]
     with open_objects(str(server.path), {}) as store:
         reader = Trees(store)
-        assert _we_say(reader.difference(*trees)) == _git_says(server, old, new)
-        assert _we_say(reader.difference(*reversed(trees))) == _git_says(server, new, old)
-        assert reader.changes(trees[0], []) == (reader.difference(None, trees[0]), set(START))
-        assert _we_say(reader.difference(None, trees[0])) == _git_says(server, old)
+        assert _we_say(reader.changes(trees[1], trees[:1])[0]) == _git_says(server, old, new)
+        assert _we_say(reader.changes(trees[0], trees[1:])[0]) == _git_says(server, new, old)
+        assert reader.changes(trees[0], []) == (reader.changes(trees[0], [None])[0], set(START))
+        assert _we_say(reader.changes(trees[0], [None])[0]) == _git_says(server, old)
 
 
 MERGES = {
@@ -72,6 +74,9 @@ MERGES = {
     "added to neither": ({}, {}, {b"evil": A}),
     "added by second, then changed": ({}, {b"n": A}, {b"n": B}),
     "folder for file": ({b"a": B}, {}, {b"a": None, b"a/x": A}),
+    "folder of the second": ({}, {b"n/x": A, b"n/y": A}, {b"n/x": B, b"n/y": A}),
+    "second's folder for first's file": ({}, {b"a": None, b"a/x": A, b"a/y": A}, {b"a": None, b"a/x": B, b"a/y": A}),
+    "nothing is left": ({b"a": B}, {b"d/x": B}, dict.fromkeys(START)),
 }
 
 
@@ -89,6 +94,26 @@ def test_a_merge_tells_what_differs_from_all_parents(git_server, name):
     assert {path.decode() for path in added} == {path for how, path in zip(told[::2], told[1::2], strict=True) if how == "AA"}
 
 
+def test_merges_of_large_folders_and_of_many_parents(git_server):
+    dice = random.Random(4)
+    server = git_server()
+    names = [f"{folder}{dice.getrandbits(40):x}".encode() for folder in ("", "many/", "many/more/") for _ in range(150)]
+    plan = [Planned(files=dict.fromkeys(names, A))]
+    for _ in range(40):
+        parents = tuple(dice.sample(range(len(plan)), k=min(len(plan), dice.choice((1, 1, 2, 2, 3)))))
+        changes = dice.choices(names, k=dice.choice((1, 5, 200)))
+        plan.append(Planned(parents, files={name: ("100644", b"%d" % dice.randrange(4)) for name in changes} | {names[0]: None}))
+    nodes = build(server, plan)
+    merges = [index for index, commit in enumerate(plan) if len(commit.parents) > 1]
+    trees = [tree.encode() for tree in server.git("rev-parse", *(f"{node}^{{tree}}" for node in nodes)).splitlines()]
+    with open_objects(str(server.path), {}) as store:
+        reader = Trees(store)
+        for index in merges:
+            found, _ = reader.changes(trees[index], [trees[parent] for parent in plan[index].parents])
+            told = server.git("diff-tree", "-r", "-c", "--name-only", "-z", "--no-commit-id", nodes[index]).split("\0")[:-1]
+            assert {path.decode() for path in found} == set(told), plan[index].parents
+
+
 def test_rights_of_others_are_no_change(git_server):
     server = git_server()
     blob = server.git("hash-object", "-w", "--stdin", input="x")
@@ -97,9 +122,9 @@ def test_rights_of_others_are_no_change(git_server):
         raw = mode + b" f\0" + bytes.fromhex(blob)
         trees.append(server.git("hash-object", "-w", "-t", "tree", "--literally", "--stdin", input=raw).encode())
     with open_objects(str(server.path), {}) as store:
-        assert Trees(store).difference(*trees) == {}
+        assert Trees(store).changes(trees[1], trees[:1]) == ({}, set())
         with pytest.raises(ObjectMissing, match="eeee is missing"):
-            Trees(store).difference(trees[0], b"e" * 40)
+            Trees(store).changes(b"e" * 40, trees[:1])
 
 
 def test_a_deep_tree_is_no_danger(git_server):
@@ -109,4 +134,4 @@ def test_a_deep_tree_is_no_danger(git_server):
     point(server, {"refs/heads/main": nodes[1]})
     with open_objects(str(server.path), {}) as store:
         trees = [server.node(f"{node}^{{tree}}").encode() for node in nodes]
-        assert list(Trees(store).difference(*trees)) == [path]
+        assert list(Trees(store).changes(trees[1], trees[:1])[0]) == [path]

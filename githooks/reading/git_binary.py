@@ -1,0 +1,271 @@
+"""The git binary as a child process: its environment, and questions and answers over pipes that never wait for one another.
+
+Only plumbing is run, so that nobody's `[log]`, `[diff]` or `[color]` settings change what it prints.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Self
+
+from brokers.errors import ReadingError, RepositoryUnreadable
+from githooks.reading.errors import ObjectBroken
+
+OBJECT_DIRECTORIES = ("GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES")
+
+SHA256_DIGITS = 64
+
+_READ_BYTES = 1 << 18
+_COMPLAINT_BYTES = 2000
+_GRACE_S = 5.0  # for a child that was told that nothing more comes
+_NAMED_OBJECT = re.compile(rb"\b(?:[0-9a-f]{64}|[0-9a-f]{40})\b")
+
+
+def is_there() -> bool:
+    """Whether a `git` is on PATH."""
+    return shutil.which("git") is not None
+
+
+def environment(git_dir: str, recorded: Mapping[str, str] | None = None) -> dict[str, str]:
+    """What a git child gets: the process's own, less git's variables, which would lead it to another repository.
+
+    `recorded` is the event's: of it the object directories count, besides the repository's own. Replacements are ignored, as a push is what was pushed;
+    objects that a partial clone lacks are not fetched (git >= 2.39.4; before that no transport is allowed). The owner of a
+    repository named by GIT_DIR is not asked for (`safe.directory` in git-config(1) concerns what is discovered).
+    """
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    return {
+        **kept,
+        **_alternates(recorded or {}),
+        "GIT_DIR": git_dir,
+        "GIT_NO_REPLACE_OBJECTS": "1",
+        "GIT_NO_LAZY_FETCH": "1",
+        "GIT_ALLOW_PROTOCOL": "none",
+        "GIT_OPTIONAL_LOCKS": "0",
+        "GIT_FLUSH": "0",  # not after every commit
+        "LC_ALL": "C",
+    }
+
+
+def _alternates(recorded: Mapping[str, str]) -> dict[str, str]:
+    """The object directories that the hook was told of, as further ones: what waited in them may have moved into the repository."""
+    own, others = (recorded.get(name, "") for name in OBJECT_DIRECTORIES)
+    quoted = '"' + own.replace("\\", "\\\\").replace('"', '\\"') + '"' if own else ""
+    named = os.pathsep.join(filter(None, (quoted, others)))
+    return {OBJECT_DIRECTORIES[1]: named} if named else {}
+
+
+class Git:
+    """A repository for git children; a context manager that ends those still running."""
+
+    def __init__(self, repository: str, git_dir: str, recorded: Mapping[str, str]) -> None:
+        self.repository = repository
+        """Path as the event has it, for messages."""
+        self._environment = environment(git_dir, recorded)
+        self._open = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the children."""
+        self._open.close()
+
+    def start(self, *arguments: str) -> Child:
+        """`git ARGUMENTS`, running. Raises RepositoryUnreadable if there is no git."""
+        return self._started(arguments, self._environment)
+
+    def start_on_objects(self, objects_dir: str, oid_digits: int, *arguments: str) -> Child:
+        """`git ARGUMENTS` on the objects alone: an empty repository that borrows them, with nothing of this one's configuration.
+
+        In a partial clone git would ask its origin for an object that is not there, and die when it may not (2.39.5); here
+        it says that it is missing. Raises RepositoryUnreadable if there is no git, or no room for that repository.
+        """
+        try:
+            place = self._open.enter_context(tempfile.TemporaryDirectory(prefix="oberon-"))
+            _write_empty_repository(place, "sha256" if oid_digits == SHA256_DIGITS else "sha1")
+        except OSError as error:
+            raise RepositoryUnreadable(self.repository, f"no temporary directory can be made: {error}") from error
+        return self._started(arguments, {**self._environment, "GIT_DIR": place, OBJECT_DIRECTORIES[0]: objects_dir})
+
+    def _started(self, arguments: Sequence[str], environ: Mapping[str, str]) -> Child:
+        child = Child(self.repository, arguments, environ)
+        self._open.callback(child.close)
+        return child
+
+    def lines(self, *arguments: str, asked: bytes = b"", time_limit_s: float | None = None) -> Iterator[bytes]:
+        """What `git ARGUMENTS` prints when it is given `asked`, line by line without its end.
+
+        Raises ReadingError if it fails, or is not done within `time_limit_s`.
+        """
+        child = self.start(*arguments)
+        if time_limit_s is not None:
+            child.deadline = time.monotonic() + time_limit_s
+        child.send(asked)
+        child.end_input()
+        yield from child.lines()
+        child.close(check=True)
+
+
+def _write_empty_repository(place: str, object_format: str) -> None:
+    """What makes a directory a repository: gitrepository-layout(5)."""
+    content = {
+        "HEAD": "ref: refs/heads/none\n",
+        "config": f"[core]\n\trepositoryformatversion = 1\n\tbare = true\n[extensions]\n\tobjectFormat = {object_format}\n",
+    }
+    Path(place, "refs").mkdir()
+    for name, text in content.items():
+        Path(place, name).write_text(text, encoding="ascii")
+
+
+class Child:
+    """A running git: what is sent is written as it takes it, while what it answers is read, so that neither ever waits for good."""
+
+    def __init__(self, repository: str, arguments: Sequence[str], environ: Mapping[str, str]) -> None:
+        self._repository = repository
+        self._command = arguments[0]
+        self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the child
+        try:
+            self._process = subprocess.Popen(
+                ["git", *arguments],
+                env=dict(environ),
+                cwd=repository,  # as the hook's: directories of objects may be named relative to it
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._complaints,
+                bufsize=0,
+            )
+        except OSError as error:
+            self._complaints.close()
+            raise RepositoryUnreadable(repository, f"git cannot be run: {error.strerror or error}") from error
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._stdin, self._stdout = self._process.stdin, self._process.stdout
+        os.set_blocking(self._stdin.fileno(), False)
+        self._unsent = bytearray()
+        self._input_ends = False
+        self._received = bytearray()
+        self._at = 0
+        self._closed = False
+        self.deadline: float | None = None
+        """When waiting for its answer is given up, in `time.monotonic`'s seconds; None: never."""
+
+    def send(self, asked: bytes) -> None:
+        """Queue `asked` for its standard input, and write what it takes now."""
+        self._unsent += asked
+        self._write()
+
+    def end_input(self) -> None:
+        """Nothing more is sent after what is queued."""
+        self._input_ends = True
+        self._write()
+
+    def until(self, end: bytes) -> bytes:
+        """What it answers up to `end`, which is taken away. Raises ReadingError if its output ends before."""
+        looked_to = self._at
+        while (found := self._received.find(end, looked_to)) < 0:
+            looked_to = max(0, len(self._received) - self._at - len(end) + 1)
+            self._receive()
+        answer = bytes(memoryview(self._received)[self._at : found])
+        self._at = found + len(end)
+        return answer
+
+    def exactly(self, count: int) -> bytes:
+        """The next `count` bytes. Raises ReadingError if its output ends before."""
+        while len(self._received) - self._at < count:
+            self._receive()
+        self._at += count
+        return bytes(memoryview(self._received)[self._at - count : self._at])
+
+    def some_lines(self, count: int) -> list[bytes]:
+        """The next `count` lines, without their ends. Raises ReadingError if its output ends before."""
+        if not count:
+            return []
+        while self._received.count(b"\n", self._at) < count:
+            self._receive()
+        *lines, rest = bytes(memoryview(self._received)[self._at :]).split(b"\n", count)
+        self._at = len(self._received) - len(rest)
+        return lines
+
+    def lines(self) -> Iterator[bytes]:
+        """All lines to the end of its output, without their ends."""
+        rest = b""
+        while piece := self._read():
+            *lines, rest = (rest + piece).split(b"\n")
+            yield from lines
+        if rest:
+            yield rest
+
+    def close(self, *, check: bool = False) -> None:
+        """End it. With `check`, raises ReadingError if it failed; without, it is killed if it does not go at once."""
+        if self._closed:
+            return
+        self._closed = True
+        for pipe in (self._stdin, self._stdout):
+            with suppress(OSError):
+                pipe.close()
+        if not check:
+            self._process.kill()
+        try:
+            code = self._process.wait(_GRACE_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            code = self._process.wait()
+        error = self._failure(code) if check and code else None
+        self._complaints.close()
+        if error is not None:
+            raise error
+
+    def _receive(self) -> None:
+        """Add to what it has answered; what was taken of that is forgotten."""
+        piece = self._read()
+        if not piece:
+            raise self._failure(self._process.wait())
+        del self._received[: self._at]
+        self._at = 0
+        self._received += piece
+
+    def _read(self) -> bytes:
+        while self._unsent or self.deadline is not None:
+            wait_s = None if self.deadline is None else max(0.0, self.deadline - time.monotonic())
+            readable, writable, _ = select.select([self._stdout], [self._stdin] if self._unsent else [], [], wait_s)
+            if writable:
+                self._write()
+            if readable:
+                break
+            if not writable:
+                raise RepositoryUnreadable(self._repository, f"git {self._command} took longer than the time limit")
+        return os.read(self._stdout.fileno(), _READ_BYTES)
+
+    def _write(self) -> None:
+        try:
+            while self._unsent:
+                del self._unsent[: os.write(self._stdin.fileno(), memoryview(self._unsent)[:_READ_BYTES])]
+        except BlockingIOError:
+            return
+        except BrokenPipeError:
+            self._unsent.clear()  # it has ended; what it says of that comes with its answer
+        if self._input_ends:
+            self._stdin.close()
+
+    def _failure(self, code: int) -> ReadingError:
+        self._complaints.seek(0)
+        said = self._complaints.read(_COMPLAINT_BYTES).decode("utf-8", "replace")
+        reason = " ".join(said.split()) or f"it ended with code {code}"
+        named = _NAMED_OBJECT.search(said.encode())
+        message = f"git {self._command} failed: {reason}"
+        if named is not None:
+            return ObjectBroken(self._repository, named[0].decode(), message)
+        return RepositoryUnreadable(self._repository, message)

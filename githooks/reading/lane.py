@@ -1,0 +1,83 @@
+"""What the two lanes have in common: how a repository is asked, whoever answers.
+
+A lane gives raw commits and tags, lengths, refs, and what commits changed. Which commits are new, which ref they count as
+and what became of the refs is found above it by one code for both, so that both lanes tell the same of a push.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import NamedTuple, Protocol
+
+from githooks.reading.objects import Links
+from githooks.reading.refs import Refs
+from payload import text
+from payload.push import FileChange, FileType
+
+
+class Contents(NamedTuple):
+    """One commit as it is stored, and what it changed."""
+
+    oid: bytes
+    raw: bytes
+    """The commit object."""
+    files: tuple[FileChange, ...]
+    """Sorted by path; of a merge only those that differ from all parents."""
+
+
+def file_change(
+    path: bytes, old: bytes | None, new: bytes | None, sizes: tuple[int | None, int | None], *, added: bool
+) -> FileChange:
+    """What a commit did to the file at `path`.
+
+    `old` and `new` are its contents' names in the first parent and in the commit, None where it is not; `sizes` their lengths,
+    None where they are not or cannot be measured; `added`: no parent has it.
+    """
+    old_size, new_size = sizes
+    known = (old is None or old_size is not None) and (new is None or new_size is not None)
+    kind = FileType.REMOVED if new is None else FileType.ADDED if added else FileType.MODIFIED
+    return FileChange(text.decode_path(path), kind, old_size, new_size, known)
+
+
+class Lane(Protocol):
+    """One repository, open. Oids are full hex. Every method raises ReadingError."""
+
+    repository: str
+    """Path as the event has it, for messages."""
+    git_dir: str
+    common_dir: str
+    """Of a linked worktree: where refs and objects are; else `git_dir`."""
+
+    eager: int
+    """How many new commits are best read one by one before `links_between` is asked."""
+
+    def raw(self, oid: bytes) -> tuple[int, bytes]:
+        """Type (`objects.COMMIT`, ...) and content. Raises ObjectMissing or ObjectBroken; never ask it for a blob."""
+
+    def length(self, oid: bytes) -> int | None:
+        """Bytes of the object when inflated; None if it is missing or its header makes no sense."""
+
+    def refs(self, prefixes: Sequence[bytes]) -> Refs:
+        """The refs whose full names begin with one of `prefixes`."""
+
+    def head_branch(self) -> bytes | None:
+        """The full name of the branch that HEAD stands for; None if HEAD is detached or unreadable."""
+
+    def commits_at(self, oids: Iterable[bytes]) -> Iterator[tuple[bytes, bytes]]:
+        """(oid, raw commit) of those of `oids` that are commits and are had in bulk for less than one by one; maybe none."""
+
+    def links_between(
+        self, tips: Iterable[bytes], excluded: Iterable[bytes], at_most: int | None = None
+    ) -> Iterator[tuple[bytes, Links | None]] | None:
+        """The newest commits that `tips` reach and `excluded` do not, in bulk; None if that is not quicker.
+
+        Like `git rev-list` it leaves out none of them, and under wrong clocks has too many. Links of None are to be read.
+        """
+
+    def contents(self, commits: Sequence[tuple[bytes, Links]]) -> Iterator[Contents]:
+        """What each of `commits` is and changed, in their order."""
+
+
+class OpenLane(Lane, AbstractContextManager["OpenLane"], Protocol):
+    """A lane as it is opened: leaving its context closes files and ends processes."""
