@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from brokers.errors import ReadingError
 from githooks.reading import objects
@@ -38,28 +38,28 @@ class Graph:
         return self._known.get(oid)
 
     def read_ahead(self, oids: Iterable[bytes]) -> None:
-        """Read those of `oids` that are commits, if the lane reads many for less than one by one."""
-        for oid, raw in self._lane.commits_at(oid for oid in oids if oid not in self._known):
-            self._keep(oid, raw)
+        """Read those of `oids` that are commits or lead to one, if the lane reads many for less than one by one."""
+        asked = [oid for oid in oids if oid not in self._known]
+        if asked:
+            self._take(self._lane.links_of(asked))
 
-    def read_between(
-        self, tips: Iterable[bytes], excluded: Iterable[bytes], at_most: int | None = None
-    ) -> Collection[bytes] | None:
+    def read_between(self, tips: Iterable[bytes], excluded: Iterable[bytes], at_most: int | None = None) -> set[bytes] | None:
         """Likewise the newest that `tips` reach and `excluded` do not, and if clocks are wrong, maybe some that it does.
 
         Returns their names; None if the lane has no quick way. Of `excluded`, only those that were read count, for others may
         be missing.
         """
-        known = self._known
-        found = set()
-        told = self._lane.links_between(tips, [oid for oid in excluded if oid in known], at_most)
+        return self._take(self._lane.links_between(tips, [oid for oid in excluded if oid in self._known], at_most))
+
+    def _take(self, told: Iterator[tuple[bytes, Links | None]] | None) -> set[bytes] | None:
         if told is None:
             return None
+        found = set()
         try:
             for oid, links in told:
                 found.add(oid)
                 if links is not None:
-                    known.setdefault(oid, links)
+                    self._known.setdefault(oid, links)
         except ReadingError:
             return None  # what is wrong is met again, and told, by who reads one by one
         return found

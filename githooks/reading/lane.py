@@ -64,8 +64,8 @@ class Lane(Protocol):
     def head_branch(self) -> bytes | None:
         """The full name of the branch that HEAD stands for; None if HEAD is detached or unreadable."""
 
-    def commits_at(self, oids: Iterable[bytes]) -> Iterator[tuple[bytes, bytes]]:
-        """(oid, raw commit) of those of `oids` that are commits and are had in bulk for less than one by one; maybe none."""
+    def links_of(self, oids: Sequence[bytes]) -> Iterator[tuple[bytes, Links | None]] | None:
+        """Commits that `oids` name, maybe through tags, in bulk; None if that is not quicker. Links of None are to be read."""
 
     def links_between(
         self, tips: Iterable[bytes], excluded: Iterable[bytes], at_most: int | None = None

@@ -25,7 +25,9 @@ told when it is merged. Tags are peeled first; what is no commit, or is missing,
    candidate (a candidate counting as at least as new as its parents), and then `SLOP` commits further for clocks that are
    not. Every other step takes the commit that is older than its child by most, for that is what a wrong clock looks like
    from above, and by date it would come last. If dates were seen to run backwards, it goes on while commits are as new as
-   that and twice that time back, at most `SLOP_SKEWED` of them.
+   that and twice that time back, at most `SLOP_SKEWED` of them. Where git gives these in bulk, they are looked through at once
+   for a candidate among their parents, and the slop begins below them; after a hint likewise with the `HINTED` newest, as git
+   has been through the rest.
 
 With excluded history shorter than the slop the answer is exact whatever the dates; with right clocks it always is. What
 remains: in a long history, an excluded ref that reaches a candidate only through wrong-dated commits that step 3 does not
@@ -60,8 +62,7 @@ def new_commits(
     walk = _Walk(graph)
     tips, excluded = list(dict.fromkeys(tips)), list(dict.fromkeys(excluded))
     graph.read_ahead(excluded)
-    for oid in excluded:
-        walk.exclude_and_queue(oid)
+    walk.exclude_tips(excluded)
     walk.go_down(walk.begin(tips), graph.eager if eager is None else eager)
     hint = None
     if walk.is_waiting and (eager != 0 or not walk.go_by_date(graph.eager)):
@@ -120,6 +121,21 @@ class _Walk:
         """Excluded ones that the queue or the suspects gave; each is in both."""
         self._skew_s = 0
         """By how much a commit was seen to be older than its parent, at most."""
+
+    def exclude_tips(self, oids: Iterable[bytes]) -> None:
+        """As `exclude_and_queue` of each, at the beginning: there may be thousands, and few ever matter."""
+        for oid in oids:
+            try:
+                links = self._graph.links(oid)
+            except (ObjectMissing, ObjectBroken):
+                continue
+            finally:
+                self._exclude(oid)
+            self._queue.append((-links.time, oid))
+            self._suspects.append((0, oid))
+            self._seen.add(oid)
+        heapq.heapify(self._queue)
+        heapq.heapify(self._suspects)
 
     def exclude_and_queue(self, oid: bytes, child: bytes | None = None) -> None:
         """`child` is the excluded commit that led here; None for one that a ref names."""
@@ -219,8 +235,7 @@ class _Walk:
         if not (self.candidates and self._queue):
             return
         oldest = self._oldest_candidate()
-        if hinted:
-            self._step_newest(HINTED)
+        if hinted and self._scan(HINTED):
             oldest = NEVER
         steps = 0
         while self.candidates and self._any_left(self._queue):
@@ -229,16 +244,33 @@ class _Walk:
                 steps = 0
             elif steps >= SLOP and (newest_left < oldest - 2 * self._skew_s or steps >= SLOP_SKEWED):
                 break
+            elif steps == SLOP and self._scan(SLOP_SKEWED):
+                steps, oldest, self._skew_s = 0, NEVER, 0
+                continue
             steps += 1
             by_drop = steps % 2 == 0 and self._any_left(self._suspects)
             self._step_excluded(heapq.heappop(self._suspects if by_drop else self._queue)[1])
 
-    def _step_newest(self, count: int) -> None:
-        """Take about the `count` newest excluded commits off the queue, reading them in bulk."""
-        newest = self._graph.read_between([oid for _, oid in self._queue], (), count) or ()
-        self._graph.read_ahead(parent for oid in newest for parent in self._graph.links(oid).parents)
-        while self._any_left(self._queue) and self._queue[0][1] in newest:
-            self._step_excluded(heapq.heappop(self._queue)[1])
+    def _scan(self, count: int) -> bool:
+        """Take about the `count` newest excluded commits off the queue at once; False if the lane has no quick way."""
+        newest = self._graph.read_between([oid for _, oid in self._queue], (), count)
+        if newest is None:
+            return False
+        self._excluded |= newest
+        self._seen |= newest
+        self._taken |= newest
+        below: dict[bytes, bytes] = {}
+        for oid in newest:
+            self.candidates.pop(oid, None)
+            for parent in self._graph.links(oid).parents:
+                if parent in self.candidates:
+                    self._exclude(parent)
+                elif parent not in newest:
+                    below.setdefault(parent, oid)
+        self._graph.read_ahead(below)
+        for parent, child in below.items():
+            self.exclude_and_queue(parent, child)
+        return True
 
     def _any_left(self, heap: list[tuple[int, bytes]]) -> bool:
         """Whether anything is left in `heap` once those taken from the other one are out of it."""

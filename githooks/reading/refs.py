@@ -9,6 +9,7 @@ Own code, not dulwich's: hers stops at an empty `packed-refs` and takes 30 times
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,8 @@ from brokers.errors import RepositoryUnreadable
 from githooks.reading.objects import is_oid
 
 _SYMBOLIC = b"ref:"
+_OID = rb"(?:[0-9a-f]{64}|[0-9a-f]{40})"
+_PACKED = re.compile(rb"^(%b) ([^\r\n]+)\r?$(?:\n\^(%b)\r?$)?" % (_OID, _OID), re.MULTILINE)
 _LONGEST = 4096  # bytes of a loose ref's file that are looked at
 
 
@@ -79,19 +82,8 @@ def _packed(common_dir: str) -> Iterator[tuple[bytes, Value]]:
         content = (Path(common_dir) / "packed-refs").read_bytes()
     except FileNotFoundError:
         return
-    pending: tuple[bytes, bytes] | None = None
-    for line in content.splitlines():
-        if line.startswith(b"^"):
-            if pending is not None:
-                yield pending[1], Value(pending[0], peeled=line[1:] if is_oid(line[1:]) else None)
-                pending = None
-            continue
-        if pending is not None:
-            yield pending[1], Value(pending[0])
-        oid, space, name = line.partition(b" ")
-        pending = (oid, name) if space and is_oid(oid) else None
-    if pending is not None:
-        yield pending[1], Value(pending[0])
+    for oid, name, peeled in _PACKED.findall(content):
+        yield name, Value(oid, peeled or None)
 
 
 def _files(common_dir: str, folder: str) -> Iterator[tuple[bytes, Path]]:

@@ -30,6 +30,11 @@ class BothLanes(DulwichLane):
         self._event = event
         self._git_lane: GitLane | None = None
 
+    def links_of(self, oids: Sequence[bytes]) -> Iterator[tuple[bytes, Links | None]] | None:
+        """As of `lane.Lane`."""
+        lane = self._git() if len(oids) >= CROSSOVER_LINKS else None
+        return None if lane is None else lane.links_of(oids)
+
     def links_between(
         self, tips: Iterable[bytes], excluded: Iterable[bytes], at_most: int | None = None
     ) -> Iterator[tuple[bytes, Links | None]] | None:

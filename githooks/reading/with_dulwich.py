@@ -56,10 +56,10 @@ class DulwichLane:
         """As of `lane.Lane`."""
         return refs.head_branch(self.git_dir)
 
-    def commits_at(self, oids: Iterable[bytes]) -> Iterator[tuple[bytes, bytes]]:
-        """As of `lane.Lane`: none, for many cost as much as one by one."""
+    def links_of(self, oids: Sequence[bytes]) -> Iterator[tuple[bytes, Links | None]] | None:
+        """As of `lane.Lane`."""
         del oids
-        return iter(())
+        return None
 
     def links_between(
         self, tips: Iterable[bytes], excluded: Iterable[bytes], at_most: int | None = None

@@ -15,6 +15,7 @@ import re
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
+from operator import itemgetter
 from types import TracebackType
 from typing import NamedTuple, Self
 
@@ -27,9 +28,11 @@ from githooks.reading.refs import Refs, Value
 from payload.push import Event, FileChange
 
 CHUNK = 256  # commits
-_AT_ONCE = 2048  # objects asked for before the first answer is read
 _REMEMBERED_LENGTHS = 20_000
 _LATEST_S = 1 << 33  # dates beyond that, and 0, may be read otherwise by git than by `objects.links`
+
+_LINKS = ("rev-list", "--parents", "--timestamp", "--ignore-missing")
+_path = itemgetter(0)
 
 _KINDS = {b"commit": COMMIT, b"tree": TREE, b"blob": BLOB, b"tag": TAG}
 _REF_LINE = re.compile(rb"(\S+) (\S*) (\S+) (\S*)\Z")
@@ -92,18 +95,10 @@ class GitLane:
         self._sizes.send(oid + b"\n")
         return _length(self._sizes.some_lines(1)[0])
 
-    def commits_at(self, oids: Iterable[bytes]) -> Iterator[tuple[bytes, bytes]]:
-        """As of `lane.Lane`."""
-        waiting = (oid for oid in oids if is_oid(oid))
-        while batch := list(islice(waiting, _AT_ONCE)):
-            self._sizes.send(b"\n".join(batch) + b"\n")
-            told = self._sizes.some_lines(len(batch))
-            commits = [oid for oid, line in zip(batch, told, strict=True) if line.startswith(b"commit ")]
-            self._objects.send(b"".join(oid + b"\n" for oid in commits))
-            for oid in commits:
-                found = self._answered_object(oid)
-                if found is not None:
-                    yield oid, found[1]
+    def links_of(self, oids: Sequence[bytes]) -> Iterator[tuple[bytes, Links | None]] | None:
+        """As of `lane.Lane`. Of a commit with an odd date, the name only."""
+        asked = b"".join(oid + b"\n" for oid in oids if is_oid(oid))
+        return map(_links, self._git.lines(*_LINKS, "--no-walk=unsorted", "--stdin", asked=asked)) if asked else None
 
     def links_between(
         self, tips: Iterable[bytes], excluded: Iterable[bytes], at_most: int | None = None
@@ -111,8 +106,7 @@ class GitLane:
         """As of `lane.Lane`. Of a commit with an odd date, the name only."""
         asked = b"".join([*(oid + b"\n" for oid in tips), *(b"^" + oid + b"\n" for oid in excluded)])
         limit = () if at_most is None else (f"--max-count={at_most}",)
-        told = self._git.lines("rev-list", "--parents", "--timestamp", "--ignore-missing", *limit, "--stdin", asked=asked)
-        return map(_links, told)
+        return map(_links, self._git.lines(*_LINKS, *limit, "--stdin", asked=asked))
 
     @property
     def _objects(self) -> Child:
@@ -206,7 +200,7 @@ class GitLane:
             found = self._answered_object(oid)
             if found is None:
                 raise ObjectMissing(self.repository, oid.decode(), f"object {oid.decode()} is missing")
-            yield Contents(oid, found[1], tuple(self._file(*row) for row in sorted(chunk.rows.get(oid, ()))))
+            yield Contents(oid, found[1], tuple(self._file(*row) for row in sorted(chunk.rows.get(oid, ()), key=_path)))
 
     def _file(self, path: bytes, old: bytes | None, new: bytes | None, added: bool) -> FileChange:  # noqa: FBT001 - a row's field
         return file_change(path, old, new, (self._lengths.of(old), self._lengths.of(new)), added=added)

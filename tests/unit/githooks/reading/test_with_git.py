@@ -46,10 +46,8 @@ def test_objects_of_each_kind(server, nodes, lane):
         assert lane.length(name) is None
         with pytest.raises(ObjectMissing):
             lane.raw(name)
-    assert list(lane.commits_at([nodes[1], blob, missing, b"HEAD", tag, nodes[2]])) == [
-        (nodes[1], lane.raw(nodes[1])[1]),
-        (nodes[2], lane.raw(nodes[2])[1]),
-    ]
+    told = dict(lane.links_of([nodes[1], blob, missing, b"HEAD", tag, nodes[2]]))
+    assert told == {nodes[index]: Links((nodes[index - 1],) if index else (), START_S + index) for index in range(3)}
 
 
 def test_links_between(nodes, lane):
