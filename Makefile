@@ -7,8 +7,14 @@ TEST_READY := $(VENV)/.ready-test
 # A venv made for the tests has all that the demo needs.
 DEMO_READY := $(if $(wildcard $(TEST_READY)),$(TEST_READY),$(VENV)/.ready-demo)
 
+# For `make soak`.
+OBERON_SOAK ?= 20000
+ifndef OBERON_SEED
+OBERON_SEED := $(shell date +%s)
+endif
+
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check clean
+.PHONY: help venv demo test check soak bench clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name what; do \
@@ -29,8 +35,19 @@ check: $(TEST_READY)  ## lint, format, types, import layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+soak: $(TEST_READY)  ## compare OBERON_SOAK=20000 random pushes with git, and as many with hg; OBERON_SEED=N repeats a run
+	tests/support/system-packages
+	@echo "$(OBERON_SOAK) pushes to git and $(OBERON_SOAK) to hg, OBERON_SEED=$(OBERON_SEED)"
+	OBERON_SOAK=$(OBERON_SOAK) OBERON_SEED=$(OBERON_SEED) $(BIN)/pytest --numprocesses auto --timeout 0 \
+		--maxschedchunk 1 --hypothesis-seed=$(OBERON_SEED) \
+		tests/integration/test_hg_differential.py tests/integration/test_git_differential.py
+	@echo "no difference in $(OBERON_SOAK) pushes to git and $(OBERON_SOAK) to hg, OBERON_SEED=$(OBERON_SEED)"
+
+bench: $(VENV)/.ready-bench  ## how fast reading is, against git, hg and others; BENCH=--quick for a short one
+	$(BIN)/python -m tests.bench $(BENCH)
+
 clean:  ## remove .venv, caches and reports
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis htmlcov dist .coverage .coverage.*
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis htmlcov build dist .coverage .coverage.*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp is newer than pyproject.toml when the venv has what that file asks for.

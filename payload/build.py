@@ -152,7 +152,7 @@ def _details(commit: Commit, limits: Limits, url: str | None) -> dict[str, Any]:
         cut.append("message")
     if commit.diff is not None:
         details["diff"], diff_was_cut = text.cut(commit.diff, limits.max_diff_bytes)
-        if diff_was_cut:
+        if diff_was_cut or not commit.diff_known:
             cut.append("diff")
     details["truncated"] = cut
     return details

@@ -211,6 +211,8 @@ class Commit:
     """git: the tree; hg: the manifest."""
     diff: str | None = None
     """The patch, for brokers that declare `needs = {'diff'}`."""
+    diff_known: bool = True
+    """False if a patch was asked for and cannot be made (a missing object, its time limit); `diff` is '' then."""
 
     @property
     def size(self) -> int | None:

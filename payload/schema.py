@@ -115,7 +115,10 @@ class CommitDetails(TypedDict):
     """How many there were before `oberon.maxFiles`."""
     files: list[FileSizes]
     diff: NotRequired[str]
-    """There only for brokers that declare `needs = {'diff'}`; at most `oberon.maxDiff` bytes."""
+    """There only for brokers that declare `needs = {'diff'}`; at most `oberon.maxDiff` bytes.
+
+    '' if it cannot be made; then `truncated` names it.
+    """
     truncated: list[Literal["files", "message", "diff"]]
     """What a limit cut, here and in the commit; [] if nothing was."""
 

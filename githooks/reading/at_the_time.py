@@ -41,15 +41,19 @@ class Others:
     """Of branches that moved since the event."""
 
 
-def others(graph: Graph, refs: Refs, event: Event, later: Iterable[Event]) -> Others:
-    """The refs that `event` did not move, as they were; `later` as told above, in any order."""
+def others(graph: Graph, refs: Refs, event: Event, later: Iterable[Event], prefixes: Sequence[bytes]) -> Others:
+    """The refs that `event` did not move, as they were; `later` as told above, in any order.
+
+    `refs` are those that count, whose names begin with one of `prefixes`; of later events only these are undone.
+    """
+    counting = tuple(prefixes)
     values = dict(refs.values)
     for past in sorted(later, key=lambda past: (past.time, past.id), reverse=True):
         if past.path == event.path and (past.time, past.id) > (event.time, event.id):
             for update in past.refs:
                 name = ref_name(update.ref)
                 values.pop(name, None)
-                if not is_zero(update.old):
+                if name.startswith(counting) and not is_zero(update.old):
                     values[name] = Value(update.old.encode("ascii", "replace"))
     moved = {ref_name(update.ref) for update in event.refs}
     # A push to a symbolic ref moves the ref it stands for, and git tells the hook the name that was pushed to.

@@ -57,7 +57,9 @@ class Reading:
         ]
         tips = list(dict.fromkeys(one.new for one in moves if one.new is not None))
         olds = [one.old for one in moves if one.old is not None]
-        found = at_the_time.new_in_push(graph, tips, olds, at_the_time.others(graph, current, event, later)) if tips else {}
+        found = {}
+        if tips:
+            found = at_the_time.new_in_push(graph, tips, olds, at_the_time.others(graph, current, event, later, prefixes))
         order = oldest_first(found)
         self.total_commits = len(order)
         owners = ref_changes.attributed(moves, lane.head_branch(), found)
@@ -102,6 +104,7 @@ class Reading:
     def _commit(self, contents: Contents, links: Links) -> Commit:
         parsed = objects.commit(contents.raw)
         oid = contents.oid
+        diff = None if self._patches is None else self._patches.of(oid)
         return Commit(
             node=oid.decode("ascii"),
             parents=tuple(parent.decode("ascii") for parent in links.parents),
@@ -112,7 +115,8 @@ class Reading:
             revision=self._numbers.get(oid),
             files=contents.files,
             tree=None if parsed.tree is None else parsed.tree.decode("ascii"),
-            diff=None if self._patches is None else self._patches.of(oid),
+            diff=diff if diff is not None or self._patches is None else "",
+            diff_known=diff is not None or self._patches is None,
         )
 
 

@@ -35,7 +35,9 @@ class Move:
     short: bytes
     kind: RefKind
     old: bytes | None
-    """The commit before; None if there was none, or the object is not there any more."""
+    """The commit before; None if there was none: the ref was not there, or named none, or the object is gone."""
+    old_is_gone: bool
+    """Whether what it named before is not there any more."""
     new: bytes | None
     """The commit after; None if the ref was deleted, or names no commit."""
 
@@ -43,13 +45,20 @@ class Move:
 def move(graph: Graph, update: RefUpdate) -> Move:
     """`update` with its values peeled. Raises ReadingError if the new one is missing."""
     name = ref_name(update.ref)
+    old, old_is_gone = None, False
+    if not is_zero(update.old):
+        try:
+            old = graph.peel(update.old.encode("ascii", "replace"))
+        except (ObjectMissing, ObjectBroken):
+            old_is_gone = True
     prefix, kind = next((row for row in _KINDS if name.startswith(row[0])), (b"", RefKind.OTHER))
     return Move(
         update=update,
         name=name,
         short=name[len(prefix) :],
         kind=kind,
-        old=None if is_zero(update.old) else graph.peel_if_there(update.old.encode("ascii", "replace")),
+        old=old,
+        old_is_gone=old_is_gone,
         new=None if is_zero(update.new) else graph.peel(update.new.encode("ascii", "replace")),
     )
 
@@ -96,10 +105,10 @@ def _action(graph: Graph, one: Move, commits: Mapping[bytes, Links]) -> tuple[Re
         return RefAction.CREATE, 0
     if one.kind is RefKind.TAG:
         return RefAction.UPDATE, 0
-    if one.old is None:
+    if one.old_is_gone:
         # Had the ref moved forward, its new value would hold the old one, and git would have kept that.
         return RefAction.REWIND, None
-    if one.new is None:
+    if one.old is None or one.new is None:
         return RefAction.UPDATE, 0  # refs/foo/* may name trees and blobs, which have no history
     if _reaches(one.new, one.old, commits):
         return RefAction.UPDATE, 0

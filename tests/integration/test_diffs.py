@@ -296,16 +296,16 @@ def test_git_s_are_in_the_payload_of_those_who_ask(server, lane):
 
 
 @pytest.mark.parametrize("lane", ["dulwich", "git"])
-def test_git_s_that_cannot_be_had_are_left_out_of_the_payload(server, lane):
+def test_git_s_that_cannot_be_had_are_empty_and_marked(server, lane):
     made = histories.build(server, [Planned(files={b"a": file(b"1\n")}), Planned((0,), files={b"b": file(b"2\n")})])
     point(server, {MAIN: made[1]})
     lost = server.node(f"{made[0]}:a")
     (server.path / "objects" / lost[:2] / lost[2:]).unlink()
     asked = event(server.path, [(MAIN, None, made[1])], time=LATE)
     push = read_git(asked, Settings(git_reader=lane), DIFF)
-    assert [commit.diff and commit.diff[-3:] for commit in push.commits] == [None, "+2\n"]
+    assert [(commit.diff[-3:], commit.diff_known) for commit in push.commits] == [("", False), ("+2\n", True)]
     details = build(push, Service("post"))["oberon"]["commits"]
-    assert ["diff" in details[node] for node in made] == [False, True]
+    assert [(details[node]["diff"][-3:], details[node]["truncated"]) for node in made] == [("", ["diff"]), ("+2\n", [])]
 
 
 # ----------------------------------------------------------------------------------------------------------------- of hg

@@ -114,3 +114,10 @@ def test_a_push_through_a_symbolic_ref_is_no_push_of_nothing(server, nodes):
     server.git("symbolic-ref", "refs/heads/master", MAIN)
     assert told(server, [("refs/heads/master", nodes[0], nodes[1])]) == [nodes[1]]
     assert told(server, [(MAIN, nodes[0], nodes[1])]) == [nodes[1]]
+
+
+def test_of_later_events_only_the_refs_that_count_are_undone(server, nodes):
+    pull = "refs/pull/1/head"
+    place(server, {MAIN: nodes[1]}, {MAIN: nodes[3], pull: nodes[4]})
+    later = [event(server.path, [(pull, nodes[3], nodes[4])], time=NOW + 30)]
+    assert told(server, [(MAIN, nodes[1], nodes[3])], later=later) == nodes[2:4]
