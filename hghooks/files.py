@@ -16,6 +16,7 @@ from binascii import unhexlify
 from collections import OrderedDict
 from contextlib import AbstractContextManager, nullcontext
 from hashlib import sha1
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from payload import text
@@ -33,6 +34,7 @@ MAX_LOGS = 256
 MAX_HELD_BYTES = 64 << 10  # a log holds the last text that it had to read; one that holds more is let go
 MAX_TEXTS = 16
 MAX_TEXTS_BYTES = 16 << 20  # of manifests; the newest two stay whatever they weigh
+MAX_DELTAS = 16  # from a manifest that is kept to the one wanted
 MAX_NAMES = 4096  # changesets of which it is remembered which manifest they have
 
 _HUNK = struct.Struct(">lll")  # where it begins and ends in the old text, and the length of what follows (mercurial/mpatch.c)
@@ -56,6 +58,8 @@ class Files:
 
     def of(self, changeset: Any) -> tuple[FileChange, ...]:
         """Those recorded (`changeset.files()`), in Mercurial's order, which is by the bytes of the path."""
+        if self._manifests is not None:
+            self._manifests.name(changeset)  # now that it is read; its children ask
         paths = changeset.files()
         if not paths:
             return ()
@@ -103,8 +107,8 @@ class Manifests:
 
     def nodes(self, changeset: Any, paths: list[bytes]) -> list[Nodes]:
         """As `nodes_by_name`. Raises what hg raises, and of damage mpatchError, struct.error, IndexError or ValueError."""
-        first, *others = map(self._name, changeset.parents())
-        went, came = self._difference(first, self._name(changeset))
+        first, *others = map(self.name, changeset.parents())
+        went, came = self._difference(first, self.name(changeset))
         found: list[Nodes] = []
         for path in paths:
             old, new = went.get(path), came.get(path)
@@ -114,8 +118,8 @@ class Manifests:
             found.append((_node(old), _node(new), had))
         return found
 
-    def _name(self, changeset: Any) -> bytes:
-        """The node of its manifest. A child mostly follows soon, and to ask the changeset again is to read it again."""
+    def name(self, changeset: Any) -> bytes:
+        """The node of the changeset's manifest. It is remembered, for to ask a parent is to read it again."""
         revision = changeset.rev()
         name = self._names.get(revision)
         if name is None:
@@ -136,7 +140,7 @@ class Manifests:
         first_revision, revision = storage.rev(first), storage.rev(here)
         if storage.deltaparent(revision) == first_revision:
             delta = storage.revdiff(first_revision, revision)
-            new = self._texts.get(here) or self._made(here, old, delta)
+            new = self._texts.get(here) or self._made(here, old, [delta])
         else:
             new = self._text(here)
             delta = self._textdiff(old, new)
@@ -153,16 +157,17 @@ class Manifests:
             self._texts.move_to_end(node)
             return known
         storage = self._storage
-        revision = storage.rev(node)
-        base = storage.deltaparent(revision)
-        old = self._texts.get(storage.node(base))
-        if old is None:
-            return self._keep(node, storage.revision(node))
-        return self._made(node, old, storage.revdiff(base, revision))
+        chain = [storage.rev(node)]
+        while len(chain) <= MAX_DELTAS and (base := storage.deltaparent(chain[0])) >= 0:
+            old = self._texts.get(storage.node(base))
+            if old is not None:
+                return self._made(node, old, [storage.revdiff(*pair) for pair in pairwise([base, *chain])])
+            chain.insert(0, base)
+        return self._keep(node, storage.revision(node))
 
-    def _made(self, node: bytes, old: bytes, delta: bytes) -> bytes:
-        """The manifest that `delta` makes of `old`. Raises ValueError unless it is what it is named for, as hg checks too."""
-        new: bytes = self._patches(old, [delta])
+    def _made(self, node: bytes, old: bytes, deltas: list[bytes]) -> bytes:
+        """The manifest that `deltas` make of `old`. Raises ValueError unless it is what it is named for, as hg checks too."""
+        new: bytes = self._patches(old, deltas)
         digest = sha1(b"".join(sorted(self._storage.parents(node))), usedforsecurity=False)  # mercurial/utils/storageutil.py
         digest.update(new)
         if digest.digest() != node:

@@ -95,7 +95,7 @@ class Git:
         """
         try:
             place = self._open.enter_context(tempfile.TemporaryDirectory(prefix="oberon-"))
-            _write_empty_repository(place, "sha256" if oid_digits == SHA256_DIGITS else "sha1")
+            write_empty_repository(place, oid_digits)
         except OSError as error:
             raise RepositoryUnreadable(self.repository, f"no temporary directory can be made: {error}") from error
         return self._started(arguments, {**self._environment, "GIT_DIR": place, OBJECT_DIRECTORIES[0]: objects_dir})
@@ -106,25 +106,27 @@ class Git:
         return child
 
     def lines(self, *arguments: str, asked: bytes = b"", time_limit_s: float | None = None) -> Iterator[bytes]:
-        """What `git ARGUMENTS` prints when it is given `asked`, line by line without its end.
+        """What `git ARGUMENTS` prints when it is given `asked`, line by line without its end; who stops listening ends it.
 
         Raises ReadingError if it fails, or is not done within `time_limit_s`.
         """
         child = self.start(*arguments)
         if time_limit_s is not None:
             child.deadline = time.monotonic() + time_limit_s
-        child.send(asked)
-        child.end_input()
-        yield from child.lines()
-        child.close(check=True)
+        try:
+            child.send(asked)
+            child.end_input()
+            yield from child.lines()
+            child.close(check=True)
+        finally:
+            child.close()
 
 
-def _write_empty_repository(place: str, object_format: str) -> None:
-    """What makes a directory a repository: gitrepository-layout(5)."""
-    content = {
-        "HEAD": "ref: refs/heads/none\n",
-        "config": f"[core]\n\trepositoryformatversion = 1\n\tbare = true\n[extensions]\n\tobjectFormat = {object_format}\n",
-    }
+def write_empty_repository(place: str, oid_digits: int) -> None:
+    """Make the directory `place` a repository (gitrepository-layout(5)) of objects with such names. Raises OSError."""
+    content = {"HEAD": "ref: refs/heads/none\n", "config": "[core]\n\trepositoryformatversion = 0\n\tbare = true\n"}
+    if oid_digits == SHA256_DIGITS:  # a format that git before 2.29 does not know
+        content["config"] = content["config"].replace("= 0", "= 1") + "[extensions]\n\tobjectFormat = sha256\n"
     Path(place, "refs").mkdir()
     for name, text in content.items():
         Path(place, name).write_text(text, encoding="ascii")

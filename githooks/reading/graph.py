@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 
 from brokers.errors import ReadingError
 from githooks.reading import objects
@@ -21,7 +22,7 @@ class Graph:
         self._cut = cut
         self._known: dict[bytes, Links] = {}
         self.eager = lane.eager
-        """How many commits are read one by one before `read_between` pays."""
+        """How many commits are read one by one before `newest_first` pays."""
 
     def links(self, oid: bytes) -> Links:
         """Parents and time of a commit. Raises ReadingError: ObjectMissing, or ObjectBroken if it is none."""
@@ -40,29 +41,23 @@ class Graph:
     def read_ahead(self, oids: Iterable[bytes]) -> None:
         """Read those of `oids` that are commits or lead to one, if the lane reads many for less than one by one."""
         asked = [oid for oid in oids if oid not in self._known]
-        if asked:
-            self._take(self._lane.links_of(asked))
+        told = self._lane.links_of(asked) if asked else None
+        if told is not None:
+            with suppress(ReadingError):  # what is wrong is met again, and told, by who reads one by one
+                for oid, links in told:
+                    if links is not None:
+                        self._known.setdefault(oid, links)
 
-    def read_between(self, tips: Iterable[bytes], excluded: Iterable[bytes], at_most: int | None = None) -> set[bytes] | None:
-        """Likewise the newest that `tips` reach and `excluded` do not, and if clocks are wrong, maybe some that it does.
+    def newest_first(self, oids: Iterable[bytes]) -> Iterator[tuple[bytes, Links | None]] | None:
+        """All commits that those of `oids` reach which were read, newest first; they are not kept. None if that is not quick.
 
-        Returns their names; None if the lane has no quick way. Of `excluded`, only those that were read count, for others may
-        be missing.
+        Others may be missing. Links of None are to be read. Raises ReadingError on the way.
         """
-        return self._take(self._lane.links_between(tips, [oid for oid in excluded if oid in self._known], at_most))
+        return self._lane.newest_first([oid for oid in oids if oid in self._known])
 
-    def _take(self, told: Iterator[tuple[bytes, Links | None]] | None) -> set[bytes] | None:
-        if told is None:
-            return None
-        found = set()
-        try:
-            for oid, links in told:
-                found.add(oid)
-                if links is not None:
-                    self._known.setdefault(oid, links)
-        except ReadingError:
-            return None  # what is wrong is met again, and told, by who reads one by one
-        return found
+    def keep(self, oid: bytes, links: Links) -> None:
+        """Remember what was read of a commit."""
+        self._known.setdefault(oid, links)
 
     def peel(self, oid: bytes) -> bytes | None:
         """The commit that a ref's value names, through any number of tags; None if it names a tree or a blob.

@@ -6,7 +6,7 @@ and what became of the refs is found above it by one code for both, so that both
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
@@ -50,7 +50,7 @@ class Lane(Protocol):
     """Of a linked worktree: where refs and objects are; else `git_dir`."""
 
     eager: int
-    """How many new commits are best read one by one before `links_between` is asked."""
+    """How many new commits are best read one by one before `newest_first` is asked."""
 
     def raw(self, oid: bytes) -> tuple[int, bytes]:
         """Type (`objects.COMMIT`, ...) and content. Raises ObjectMissing or ObjectBroken; never ask it for a blob."""
@@ -67,12 +67,10 @@ class Lane(Protocol):
     def links_of(self, oids: Sequence[bytes]) -> Iterator[tuple[bytes, Links | None]] | None:
         """Commits that `oids` name, maybe through tags, in bulk; None if that is not quicker. Links of None are to be read."""
 
-    def links_between(
-        self, tips: Iterable[bytes], excluded: Iterable[bytes], at_most: int | None = None
-    ) -> Iterator[tuple[bytes, Links | None]] | None:
-        """The newest commits that `tips` reach and `excluded` do not, in bulk; None if that is not quicker.
+    def newest_first(self, oids: Sequence[bytes]) -> Iterator[tuple[bytes, Links | None]] | None:
+        """All commits that `oids` reach, newest first, a child before its parents; None if that is not quick.
 
-        Like `git rev-list` it leaves out none of them, and under wrong clocks has too many. Links of None are to be read.
+        Links of None are to be read.
         """
 
     def contents(self, commits: Sequence[tuple[bytes, Links]]) -> Iterator[Contents]:

@@ -25,10 +25,11 @@ import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Self
 
 from githooks.reading import layout
-from githooks.reading.git_binary import OBJECT_DIRECTORIES, SHA256_DIGITS, environment
+from githooks.reading.git_binary import OBJECT_DIRECTORIES, environment, write_empty_repository
 from githooks.reading.objects import is_oid
 from payload import text
 
@@ -126,11 +127,9 @@ class Patches:
         self._home = tempfile.TemporaryDirectory(prefix="oberon-")
         home = self._home.name
         environ = environment(self._git_dir, self._recorded)
-        given = [environ.get(name, "") for name in OBJECT_DIRECTORIES]
         environ |= {
             "GIT_DIR": f"{home}/repo.git",
             OBJECT_DIRECTORIES[0]: f"{directory}/objects",
-            OBJECT_DIRECTORIES[1]: os.pathsep.join(filter(None, (_quoted(given[0]), given[1]))),
             "GIT_GRAFT_FILE": f"{directory}/info/grafts",
             "GIT_SHALLOW_FILE": f"{directory}/shallow",
             "GIT_CONFIG_NOSYSTEM": "1",
@@ -138,16 +137,8 @@ class Patches:
             "HOME": home,
             "XDG_CONFIG_HOME": home,
         }
-        init = ["git", "init", "--quiet", "--bare", "--template="]
-        if oid_digits == SHA256_DIGITS:
-            init.append("--object-format=sha256")  # unknown to git before 2.29
-        alone = {name: value for name, value in environ.items() if name not in OBJECT_DIRECTORIES}
-        try:
-            subprocess.run(
-                init, env=alone, cwd=home, stdin=subprocess.DEVNULL, capture_output=True, check=True, timeout=self._left_s
-            )
-        except subprocess.SubprocessError as error:
-            raise OSError(f"no repository can be made in {home}") from error
+        Path(home, "repo.git").mkdir()
+        write_empty_repository(f"{home}/repo.git", oid_digits)
         # What the event recorded may be relative to where the hook ran.
         child = subprocess.Popen(
             _DIFF_TREE,
@@ -174,8 +165,3 @@ class Patches:
         home, self._home = self._home, None
         if home is not None:
             home.cleanup()
-
-
-def _quoted(path: str) -> str:
-    """`path` as one of GIT_ALTERNATE_OBJECT_DIRECTORIES, in which a colon stands between two: git(1)."""
-    return '"' + path.replace("\\", "\\\\").replace('"', '\\"') + '"' if path else ""

@@ -5,7 +5,7 @@ Where there is no git, dulwich reads everything.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from githooks.reading import git_binary
 from githooks.reading.lane import Contents
@@ -35,12 +35,10 @@ class BothLanes(DulwichLane):
         lane = self._git() if len(oids) >= CROSSOVER_LINKS else None
         return None if lane is None else lane.links_of(oids)
 
-    def links_between(
-        self, tips: Iterable[bytes], excluded: Iterable[bytes], at_most: int | None = None
-    ) -> Iterator[tuple[bytes, Links | None]] | None:
+    def newest_first(self, oids: Sequence[bytes]) -> Iterator[tuple[bytes, Links | None]] | None:
         """As of `lane.Lane`."""
-        lane = self._git() if at_most is None or at_most >= CROSSOVER_LINKS else None
-        return None if lane is None else lane.links_between(tips, excluded, at_most)
+        lane = self._git()
+        return None if lane is None else lane.newest_first(oids)
 
     def contents(self, commits: Sequence[tuple[bytes, Links]]) -> Iterator[Contents]:
         """As of `lane.Lane`."""

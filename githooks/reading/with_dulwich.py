@@ -6,7 +6,7 @@ code, for dulwich's is 40 to 70 times slower than git and wrong in known cases.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from typing import Self
 
@@ -61,11 +61,9 @@ class DulwichLane:
         del oids
         return None
 
-    def links_between(
-        self, tips: Iterable[bytes], excluded: Iterable[bytes], at_most: int | None = None
-    ) -> Iterator[tuple[bytes, Links | None]] | None:
+    def newest_first(self, oids: Sequence[bytes]) -> Iterator[tuple[bytes, Links | None]] | None:
         """As of `lane.Lane`."""
-        del tips, excluded, at_most
+        del oids
         return None
 
     def contents(self, commits: Sequence[tuple[bytes, Links]]) -> Iterator[Contents]:

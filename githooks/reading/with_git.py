@@ -100,13 +100,9 @@ class GitLane:
         asked = b"".join(oid + b"\n" for oid in oids if is_oid(oid))
         return map(_links, self._git.lines(*_LINKS, "--no-walk=unsorted", "--stdin", asked=asked)) if asked else None
 
-    def links_between(
-        self, tips: Iterable[bytes], excluded: Iterable[bytes], at_most: int | None = None
-    ) -> Iterator[tuple[bytes, Links | None]] | None:
+    def newest_first(self, oids: Sequence[bytes]) -> Iterator[tuple[bytes, Links | None]] | None:
         """As of `lane.Lane`. Of a commit with an odd date, the name only."""
-        asked = b"".join([*(oid + b"\n" for oid in tips), *(b"^" + oid + b"\n" for oid in excluded)])
-        limit = () if at_most is None else (f"--max-count={at_most}",)
-        return map(_links, self._git.lines(*_LINKS, *limit, "--stdin", asked=asked))
+        return map(_links, self._git.lines(*_LINKS, "--stdin", asked=b"".join(oid + b"\n" for oid in oids)))
 
     @property
     def _objects(self) -> Child:

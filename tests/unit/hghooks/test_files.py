@@ -251,9 +251,9 @@ def test_a_hunk_that_makes_another_manifest_is_not_believed(tmp_path):
     revision = next(at for at in range(len(storage)) if storage.deltaparent(at) >= 0)
     base, node = storage.deltaparent(revision), storage.node(revision)
     old, delta = storage.revision(storage.node(base)), storage.revdiff(base, revision)
-    assert manifests._made(node, old, delta) == storage.revision(node)
+    assert manifests._made(node, old, [delta]) == storage.revision(node)
     with pytest.raises(ValueError, match=f"{node.hex()} is damaged"):
-        manifests._made(node, old + LINE, delta)
+        manifests._made(node, old + LINE, [delta])
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -50,17 +50,16 @@ def test_objects_of_each_kind(server, nodes, lane):
     assert told == {nodes[index]: Links((nodes[index - 1],) if index else (), START_S + index) for index in range(3)}
 
 
-def test_links_between(nodes, lane):
-    told = dict(lane.links_between([nodes[9]], [nodes[4]]))
-    assert told == {nodes[index]: Links((nodes[index - 1],), START_S + index) for index in range(5, 10)}
-    assert [oid for oid, _ in lane.links_between([nodes[9]], [], 3)] == [nodes[9], nodes[8], nodes[7]]
+def test_newest_first(nodes, lane):
+    told = list(lane.newest_first([nodes[4], nodes[9]]))
+    assert told == [(nodes[index], Links((nodes[index - 1],) if index else (), START_S + index)) for index in range(9, -1, -1)]
 
 
 @pytest.mark.parametrize("time", [0, 1 << 33, 1 << 40])
 def test_dates_that_git_may_read_otherwise_are_left_to_be_read(server, time):
     (node,) = build(server, [Planned(time=time)])
     with GitLane(event(server.path, [(MAIN, None, node)], time=0.0)) as lane:
-        assert list(lane.links_between([node.encode()], [])) == [(node.encode(), None)]
+        assert list(lane.newest_first([node.encode()])) == [(node.encode(), None)]
 
 
 @pytest.mark.parametrize("count", [0, 1, CHUNK, CHUNK + 1, 2 * CHUNK, 600])
