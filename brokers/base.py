@@ -193,7 +193,7 @@ def _flaw_of(cls: type) -> str | None:
         return "is made without arguments, and __init__ needs some"
     needs = getattr(cls, "needs", ())
     if isinstance(needs, str) or not NEEDS.issuperset(needs):
-        return f"needs holds {needs!r}; it may hold: {', '.join(sorted(NEEDS))}"
+        return f"needs is {needs!r}; write it as a set of these: {', '.join(sorted(NEEDS))}, as needs = {{'diff'}}"
     return _flaw_of_fields(getattr(cls, "fields", ()))
 
 

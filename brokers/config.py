@@ -79,7 +79,7 @@ class Settings:
     name: str | None = _option("name", "string", "", "the repository's display name; else the slug")
     slug: str | None = _option("slug", "string", "", "the repository's name in addresses; else its folder's name")
     website: str | None = _option("website", "string", "", "the project's website; else canonUrl")
-    canon_url: str | None = _option("canonUrl", "url", "", "address of the server, as https://git.example.org")
+    canon_url: str | None = _option("canonUrl", "server", "", "address of the server, as https://git.example.org")
     absolute_url: str | None = _option("absoluteUrl", "string", "", "path below canonUrl; else /OWNER/SLUG/")
     links: str | None = _option(
         "links", "choice", "", "which web interface links lead to; else the forge's own", tuple(WEB_INTERFACES)
@@ -125,7 +125,10 @@ class ServiceSettings:
     refs: tuple[str, ...] = _option("refs", "list", "", "only pushes to these refs (globs, `!` excludes)")
     paths: tuple[str, ...] = _option("paths", "list", "", "only commits that touch these files (globs, `!` excludes)")
     events: tuple[str, ...] = _option(
-        "events", "events", "", "only these: push (it brings commits), create, update, rewind, delete, branch, tag"
+        "events",
+        "events",
+        "",
+        "only these: push (it brings commits), create, update, rewind, delete, branch, tag, bookmark, note, other",
     )
     authors: tuple[str, ...] = _option(
         "authors", "list", "", "only commits of these authors (globs over `Name <mail>`, `!` excludes)"
@@ -227,7 +230,7 @@ def _values_of(table: type, held: Mapping[str, Entry]) -> tuple[dict[str, Any], 
         try:
             values[row.name] = convert(raw, option.type, option.choices)
         except ValueError as error:
-            is_address = option.type == "url" or (option.type.endswith("template") and "@" in raw)
+            is_address = option.type == "url" or (option.type.endswith(("server", "template")) and "@" in raw)
             shown = "the value" if is_address else repr(raw)  # it may hold a login
             problems.append(ConfigError(f"{shown} is not right", setting=entry.setting, origin=entry.origin, remedy=str(error)))
     return values, problems

@@ -125,6 +125,17 @@ def _url(raw: str) -> str:
     raise ValueError("write a port from 1 to 65535")
 
 
+def _server(raw: str) -> str:
+    from urllib.parse import urlsplit
+
+    parts = urlsplit(_url(raw))
+    if "@" in parts.netloc:
+        raise ValueError("write it without a login: every service is told it, and everybody who follows a link")
+    if parts.query or parts.fragment or raw.strip().endswith(("?", "#")):
+        raise ValueError("write an address that a path can follow, as https://git.example.org")
+    return raw.strip()
+
+
 def is_mail_address(address: str) -> bool:
     """Whether `address` is a bare mail address (`a@example.org`, `root`) that no command could be hidden in."""
     return len(address) <= _ADDRESS_CHARS and _ADDRESS.fullmatch(address) is not None
@@ -206,6 +217,7 @@ TYPES: Mapping[str, Callable[[str], Any]] = {
     "bytes": _bytes,
     "list": _list,
     "url": _url,
+    "server": _server,
     "choice": _string,
     "positive duration": _positive_duration,
     "durations": _durations,

@@ -77,7 +77,7 @@ def opened(
                 stack.enter_context(files.kept_open(log))
         yield Reading(
             repository=forge.repository(event, settings),
-            user=text.repair(forge.pusher(event.environment) or event.login),
+            user=text.repair(forge.pusher(event)),
             refs=refs,
             total_commits=len(revisions),
             commits=_commits(repo, event, kept, settings, needs, progress),

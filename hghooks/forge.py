@@ -142,9 +142,10 @@ def source_of(url: str) -> str:
     return {"ssh": "ssh", "http": "http", "https": "http"}.get(scheme, "local")
 
 
-def pusher(environment: Mapping[str, str]) -> str | None:
-    """Who pushed, as the first row that knows tells it."""
-    return next((user for forge in FORGES if (user := forge.identify(environment).user)), None)
+def pusher(event: Event) -> str:
+    """Who pushed, as the first row that knows tells it, else the unix user the hook ran as; `anonymous` over http."""
+    told = (forge.identify(event.environment).user for forge in FORGES)
+    return next(filter(None, told), "anonymous" if event.source == "http" else event.login)
 
 
 def repository_path(environment: Mapping[str, str]) -> str | None:

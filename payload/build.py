@@ -173,10 +173,11 @@ def _commit_url(commit: Commit, repository: Repository, known: Mapping[str, str]
 
 
 def _compare_url(push: Push, known: Mapping[str, str]) -> str | None:
-    """What the first branch that moved has now and had not before; None if all branches are new or gone."""
-    moved = next((change for change in push.refs if change.kind is RefKind.BRANCH and change.old and change.new), None)
-    if moved is None:
+    """What a branch has now and had not before: the first that brought commits, else that moved. None if all are new or gone."""
+    all_moved = [change for change in push.refs if change.kind is RefKind.BRANCH and change.old and change.new]
+    if not all_moved:
         return None
+    moved = next((change for change in all_moved if change.commits), all_moved[0])
     own = links.encoded(old=moved.old, new=moved.new, branch=moved.name, ref=moved.ref)
     return links.fill(push.repository.links.compare, {**known, **own})
 

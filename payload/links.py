@@ -22,6 +22,9 @@ PLACEHOLDERS: Mapping[str, tuple[str, ...]] = {
 """Kind of template -> what it may have in braces. `path` is absoluteUrl without the slashes around it and a `.git` at its
 end, `short` the first 12 digits of `node`, `ref` the full name of the branch that moved."""
 
+_NEEDED = {"repository": set[str](), "commit": {"node", "short"}, "compare": {"new"}}
+"""Of which a template must have one."""
+
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 # The host is the admin's own word: nothing that was pushed, or named by a pusher, may become part of it.
 _TEMPLATE = re.compile(r"(?:\{canonUrl\}|https?://[^/?#@\s\\{}]+)(?:\{absoluteUrl\}|[/?#]|$)", re.IGNORECASE)
@@ -42,8 +45,8 @@ class Templates:
     def chosen(
         cls, interface: str | None, *, repository: str | None = None, commit: str | None = None, compare: str | None = None
     ) -> Self:
-        """Those of `interface` (key of `WEB_INTERFACES`; None: of none), each that is given in the place of its own."""
-        row = WEB_INTERFACES[interface or NONE]
+        """Those of `interface` (key of `WEB_INTERFACES`; None: nobody said which, so the repository's only), each that is given in the place of its own."""
+        row = WEB_INTERFACES[interface] if interface else Templates()
         own = {"repository": repository, "commit": commit, "compare": compare}
         return replace(cls(row.repository, row.commit, row.compare), **{kind: given for kind, given in own.items() if given})
 
@@ -55,7 +58,7 @@ _GITLAB = "{canonUrl}{absoluteUrl}-/commit/{node}", "{canonUrl}{absoluteUrl}-/co
 _RHODECODE = "{canonUrl}{absoluteUrl}changeset/{node}", "{canonUrl}{absoluteUrl}compare/rev@{old}...rev@{new}"
 
 WEB_INTERFACES: Mapping[str, Templates] = {
-    NONE: Templates(),
+    NONE: Templates(repository=None),
     # Push event of Bitbucket's webhooks ("Event payloads", links.html of a change): the newer one comes first.
     "bitbucket": Templates(
         commit="{canonUrl}{absoluteUrl}commits/{node}", compare="{canonUrl}{absoluteUrl}branches/compare/{new}..{old}"
@@ -110,6 +113,10 @@ def check(template: str, kind: str) -> str:
     if not is_plain or not _TEMPLATE.match(template) or not set(held) <= set(known):
         told = " ".join(f"{{{name}}}" for name in known)
         raise ValueError(f"write an address that begins with {{canonUrl}}/ or https://HOST/, with none but these in it: {told}")
+    needed = _NEEDED[kind]
+    if needed and not needed & set(held):
+        told = " or ".join(f"{{{name}}}" for name in sorted(needed))
+        raise ValueError(f"write {told} into it, or all have one address; git cuts a value without quotes at a `;`")
     return template
 
 

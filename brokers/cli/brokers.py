@@ -12,6 +12,7 @@ from brokers.base import Field
 from brokers.cli import arguments as common
 from brokers.cli import output, state
 from brokers.cli.main import DONE, FAILED
+from brokers.errors import UnknownBrokerError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,7 +56,11 @@ def _found_record(broker: loader.Found) -> dict[str, Any]:
 
 
 def _tell_one(name: str, path: tuple[str, ...], *, as_json: bool) -> int:
-    broker = loader.broker_class(name, path)
+    try:
+        broker = loader.broker_class(name, path)
+    except UnknownBrokerError as error:
+        remedy = f"{error.remedy}; for one of a repository's oberon.brokerPath, give that folder with --path DIR"
+        raise UnknownBrokerError(error.problem, remedy=remedy) from error
     about = inspect.cleandoc(broker.__doc__ or "")
     place = next((found.place for found in loader.available(path) if found.name == name), "")
     if as_json:

@@ -6,6 +6,7 @@ JSON is ASCII: every parser takes it, and no control character of a pushed name 
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -22,6 +23,11 @@ def repaired(line: str) -> str:
 def say(line: str = "") -> None:
     """Print one line for people."""
     print(repaired(line))
+
+
+def warn(line: object) -> None:
+    """Print one line for people on stderr, as a warning."""
+    print(f"warning: {repaired(str(line))}", file=sys.stderr)
 
 
 def block(told: str, indent: str = "    ") -> None:

@@ -29,8 +29,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.usage = "oberon payload [options] REPO OLD NEW REF\n       oberon payload [options] REPO FIRST LAST"
     common.describe(
         parser,
-        "Print, as JSON, the payload of a push: of one that was, or could have been. The repository is read as the worker would\n"
-        "read it now; nothing is recorded, nobody is told. In git, the push is taken to have come when NEW was committed. Without --service, `broker` and `service` are empty.",
+        "Print, as JSON, the payload of a push: of one that was, or could have been. The repository is\n"
+        "read as the worker would read it now; nothing is recorded, nobody is told. Without --service,\n"
+        "`broker` and `service` are empty.\n"
+        "\n"
+        "git: the push is taken to have come when NEW was committed. 0 as OLD makes REF a new one: what\n"
+        "other refs hold already is new to nobody, and its commits are not among those of the push.\n"
+        "hg: a push that moves bookmarks and brings no changeset cannot be named here.",
         """
         oberon payload /srv/git/app.git main~3 main refs/heads/main
         oberon payload /srv/git/app.git 0 v1.0 refs/tags/v1.0
@@ -43,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     common.repo(parser)
     parser.add_argument(
         "revisions",
-        metavar="REVISION",
+        metavar="OLD NEW REF / FIRST LAST",
         nargs="+",
         help="git: OLD NEW REF, revisions before and after (0: none) and the ref that moved; "
         "hg: FIRST LAST, the changesets of the push",
@@ -67,14 +72,18 @@ def run(arguments: argparse.Namespace) -> int:
     push_of: dict[str, Callable[..., Event]] = {"git": revisions.git_push, "hg": revisions.hg_push}
     event = push_of[repository.scm](repository, *arguments.revisions)
     configuration = repository.configuration()
+    service = named_service(arguments.service, configuration) if arguments.service else None
+    for problem in configured.warnings(configuration, service):
+        output.warn(problem)
+    _warn_of_refs(event, configuration)
     if arguments.lines:
         _print_lines(repository, configuration, event)
         return 0
     composed = _composed(repository, configuration, event)
     if arguments.dialect:
         shown = import_module(f"payload.dialects.{arguments.dialect}").write(composed)
-    elif arguments.service:
-        shown = _for_service(arguments.service, configuration, composed)
+    elif service is not None:
+        shown = _for_service(service, configuration, composed)
     else:
         shown = {"broker": "", "service": {}, **composed}
     output.as_json(shown)
@@ -105,11 +114,19 @@ def _print_lines(repository: Repository, configuration: Configuration, event: Ev
             output.as_json_line({**composed["commits"][0], "oberon": composed["oberon"]["commits"][commit.node]})
 
 
-def _for_service(name: str, configuration: Configuration, composed: dict[str, Any]) -> dict[str, Any]:
-    service = named_service(name, configuration)
+def _warn_of_refs(event: Event, configuration: Configuration) -> None:
+    """Say of what moved in git what the reader leaves out."""
+    beginnings = configuration.settings.refs
+    for update in event.refs:
+        if not update.ref.startswith(beginnings):
+            listed = f"({' '.join(beginnings)})" if beginnings else "(it is empty)"
+            output.warn(f"{update.ref} begins with none of oberon.refs {listed}: a push to it tells nobody")
+
+
+def _for_service(service: ServiceSettings, configuration: Configuration, composed: dict[str, Any]) -> dict[str, Any]:
     narrowed, skipped = concerns(service, composed)
     if narrowed is None:
-        raise ConfigError(f"{name} would not get this push", remedy=skipped)
+        raise ConfigError(f"{service.service} would not get this push", remedy=skipped)
     return {"broker": service.broker, "service": configured.masked_fields(service, configuration), **narrowed}
 
 

@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.ids and by_filter:
         raise ConfigError("numbers, or --dead or --since: one or the other", remedy="leave either out")
     if not arguments.ids and not by_filter:
-        raise ConfigError("which deliveries?", remedy="name their numbers, or say --dead or --since DURATION")
+        raise ConfigError("no delivery is named", remedy="name their numbers, or say --dead or --since DURATION")
     if arguments.ids and (arguments.repo or arguments.service):
         raise ConfigError("--repo and --service choose among --dead or --since", remedy="leave them out beside numbers")
     state_dir, repository = places(arguments)

@@ -60,8 +60,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser,
         "Count pushes and deliveries by their state, tell how far a large push is read, and the last error of each service that\n"
         "has one.\n"
-        "Exit code 1 if no push can be recorded, or something is dead, is no event, or is stuck (due for 10 minutes, or for one\n"
-        "where no worker runs), else 0: fit for monitoring.",
+        "Exit code 1 if no push can be recorded, a push or delivery is dead or is stuck (due for 10 minutes, or for one where no\n"
+        "worker runs), or a file of the spool cannot be parsed as an event; else 0: fit for monitoring.",
         """
         oberon status
         oberon status --json | jq .deliveries.waiting

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from brokers import loader
+from brokers.base import NEEDS
 from brokers.config import Configuration, ServiceSettings, Settings, author_logins
 from brokers.delivery.claims import NewDelivery
 from brokers.delivery.filters import concerns
@@ -59,14 +60,18 @@ class Expansion:
 
 
 def needs_of(configuration: Configuration) -> frozenset[str]:
-    """What the brokers of the enabled services ask the reader for, as `diff`."""
+    """What the brokers of the enabled services ask the reader for, as `diff`.
+
+    A broker that cannot be loaded may ask for anything: it may be mended when its delivery is tried again, and the push is
+    read once.
+    """
     needs: set[str] = set()
     for service in configuration.services:
         if service.enabled and not service.problems:
             try:
                 needs.update(loader.broker_class(service.broker, configuration.settings.broker_path).needs)
             except BrokerError:
-                continue  # the attempt will meet it again and record it
+                needs |= NEEDS  # the attempt will meet it again and record it
     return frozenset(needs)
 
 

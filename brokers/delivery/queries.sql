@@ -191,9 +191,9 @@ SELECT * FROM delivery WHERE event = :id ORDER BY id;
 -- name: attempts_of
 SELECT * FROM attempt WHERE delivery = :id ORDER BY number;
 
--- name: last_payload
--- Of the newest push of a repository that was read.
-SELECT payload FROM event WHERE repository = :repository AND payload IS NOT NULL ORDER BY sequence DESC LIMIT 1;
+-- name: last_push
+-- The newest push of a repository that was read.
+SELECT record, sequence, payload FROM event WHERE repository = :repository AND payload IS NOT NULL ORDER BY sequence DESC LIMIT 1;
 
 -- name: ended_since
 -- What ended at or after a time, and what still waits.

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any, Self
 
 from brokers.delivery import spool, wake
-from brokers.delivery.outbox import FILE, Outbox
+from brokers.delivery.outbox import FILE, MAX_LATER, Outbox
 from brokers.delivery.outcome import State
+from payload.push import Event
 
 NO_LIMIT = -1  # SQLite's
 STUCK_S = 600.0
@@ -76,6 +77,19 @@ class UnreadPush(_Row):
     next_at: float
     reason: str
     created_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class LastPush:
+    """A push as it was recorded, with what it takes to read it again."""
+
+    event: Event
+    sequence: int
+    """The push's number in its repository."""
+    payload: dict[str, Any]
+    """As the worker composed it then, less `broker` and `service`."""
+    later: tuple[Event, ...]
+    """Those of its repository that came after it and are not read, oldest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,13 +218,20 @@ def attempts(outbox: Outbox, number: int) -> list[Attempt]:
     ]
 
 
-def last_payload(outbox: Outbox | None, repository: str) -> dict[str, Any] | None:
-    """Of the newest push of a repository that was read, less `broker` and `service`; None if there is none."""
-    rows = outbox.ask("last_payload", repository=_in_outbox(repository)) if outbox else []
-    if not rows:
+def last_push(outbox: Outbox | None, repository: str) -> LastPush | None:
+    """The newest push of a repository that was read; None if there is none."""
+    place = _in_outbox(repository)
+    rows = outbox.ask("last_push", repository=place) if outbox else []
+    if outbox is None or not rows:
         return None
-    payload: dict[str, Any] = json.loads(rows[0]["payload"])
-    return payload
+    row = rows[0]
+    later = outbox.ask("events_after", repository=place, sequence=row["sequence"], most=MAX_LATER)
+    return LastPush(
+        Event.from_record(json.loads(row["record"])),
+        row["sequence"],
+        json.loads(row["payload"]),
+        tuple(Event.from_record(json.loads(each["record"])) for each in later),
+    )
 
 
 def counts(outbox: Outbox | None, question: str) -> dict[str, int]:

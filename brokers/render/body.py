@@ -64,6 +64,9 @@ def _head(payload: Mapping[str, Any]) -> Iterator[str]:
         yield f"Pushed by:  {text.visible(str(payload['user']))}"
     for ref in refs(payload):
         yield from _ref(ref)
+    compare = ((payload.get("oberon") or {}).get("links") or {}).get("compare")
+    if compare:
+        yield f"Compare:    {text.visible(str(compare))}"
 
 
 def _ref(ref: Mapping[str, Any]) -> Iterator[str]:

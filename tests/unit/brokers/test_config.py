@@ -239,6 +239,22 @@ def test_keys_in_any_case_and_the_later_entry_holds():
         ("stateDir", "state", "oberon.stateDir in /etc/gitconfig: 'state' is not right; " + ABSOLUTE),
         ("timezone", None, "oberon.timezone in /etc/gitconfig: 'true' is not right; " + ZONE),
         ("proxy", "proxy:3128", "oberon.proxy in /etc/gitconfig: the value is not right; " + ADDRESS),
+        (
+            "canonUrl",
+            "https://ann:hunter2@git.example.org",
+            (
+                "oberon.canonUrl in /etc/gitconfig: the value is not right; write it without a login: "
+                "every service is told it, and everybody who follows a link"
+            ),
+        ),
+        (
+            "canonUrl",
+            "https://git.example.org/?x",
+            (
+                "oberon.canonUrl in /etc/gitconfig: 'https://git.example.org/?x' is not right; "
+                "write an address that a path can follow, as https://git.example.org"
+            ),
+        ),
         ("links", "redmine", "oberon.links in /etc/gitconfig: 'redmine' is not right; write one of " + ", ".join(WEB_INTERFACES)),
         (
             "commiturl",

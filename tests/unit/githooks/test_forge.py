@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -81,6 +82,11 @@ def make(environment):
     return Event(id="0" * 32, scm="git", path="/srv/git/disk.git", time=0, login="git", source="ssh", environment=environment)
 
 
+def test_whom_nobody_names():
+    assert forge.pusher(make({})) == "git"
+    assert forge.pusher(replace(make({}), source="http")) == "anonymous"
+
+
 @pytest.mark.parametrize(("environment", "expected"), ROWS)
 def test_each_forge_tells_who_and_where(environment, expected):
     found = forge.repository(make(environment), Settings())
@@ -104,24 +110,24 @@ GOGS = {"GOGS_AUTH_USER_NAME": "ann", "GOGS_REPO_OWNER_NAME": "team", "GOGS_REPO
 @pytest.mark.parametrize(
     ("environment", "interface"),
     [
-        ({}, "none"),
+        ({}, None),
         (GITEA, "gitea"),
         ({**GITEA, "GITEA_REPO_IS_WIKI": "false"}, "gitea"),
-        ({**GITEA, "GITEA_REPO_IS_WIKI": "true"}, "none"),
+        ({**GITEA, "GITEA_REPO_IS_WIKI": "true"}, None),
         (GOGS, "gogs"),
         (GITLAB, "gitlab"),
         ({"GL_ID": "key-7", "GL_PROJECT_PATH": "team/app"}, "gitlab"),
-        ({**GITLAB, "GL_REPOSITORY": "wiki-12"}, "none"),
+        ({**GITLAB, "GL_REPOSITORY": "wiki-12"}, None),
         ({"KALLITHEA_EXTRAS": EXTRAS}, "kallithea"),
         ({"RC_SCM_DATA": EXTRAS}, "rhodecode"),
         ({"SRHT_PUSH_CTX": SRHT}, "sourcehut"),
         ({"PHABRICATOR_USER": "ann"}, "phorge"),
-        ({"GL_USER": "ann", "GL_REPO": "team/app"}, "none"),
-        (BACKEND, "none"),
+        ({"GL_USER": "ann", "GL_REPO": "team/app"}, None),
+        (BACKEND, None),
     ],
 )
 def test_a_forge_implies_its_web_interface(environment, interface):
-    assert forge.repository(make(environment), Settings()).links == links.WEB_INTERFACES[interface]
+    assert forge.repository(make(environment), Settings()).links == links.Templates.chosen(interface)
     assert forge.repository(make(environment), Settings(links="cgit")).links == links.WEB_INTERFACES["cgit"]
 
 

@@ -54,7 +54,10 @@ SCM_MANAGER = {"SCM_REPOSITORY_ID": "7xQ", "REPO_NAME": "team/app", "REMOTE_USER
     ],
 )
 def test_who_and_where(environment, user, repository):
-    assert (forge.pusher(environment), forge.repository_path(environment)) == (user, repository)
+    for source, nobody in (("ssh", "hgd"), ("http", "anonymous"), ("local", "hgd")):
+        event = Event("0" * 32, "hg", "/srv/app", 0.0, "hgd", source, environment=environment)
+        assert forge.pusher(event) == (user or nobody)
+    assert forge.repository_path(environment) == repository
 
 
 def test_only_what_the_table_names_is_remembered():
@@ -120,19 +123,19 @@ def test_settings_go_before_the_forge():
 @pytest.mark.parametrize(
     ("environment", "interface"),
     [
-        ({}, "none"),
+        ({}, None),
         (HEPTAPOD, "heptapod"),
-        ({**HEPTAPOD, "HEPTAPOD_REPOSITORY_USAGE": "wiki"}, "none"),
+        ({**HEPTAPOD, "HEPTAPOD_REPOSITORY_USAGE": "wiki"}, None),
         (KALLITHEA, "kallithea"),
         (RHODECODE, "rhodecode"),
         ({"PHABRICATOR_USER": "dee"}, "phorge"),
-        (SCM_MANAGER, "none"),
+        (SCM_MANAGER, None),
         ({**HTTP, "PATH_INFO": "/team/app", "REMOTE_USER": "eve"}, "hgweb"),
-        ({**HTTP, "PATH_INFO": "/app", "REMOTE_USER": "eve"}, "none"),
-        ({"REMOTE_USER": "eve"}, "none"),
+        ({**HTTP, "PATH_INFO": "/app", "REMOTE_USER": "eve"}, None),
+        ({"REMOTE_USER": "eve"}, None),
     ],
 )
 def test_a_forge_implies_its_web_interface(environment, interface):
-    assert named(environment).links == links.WEB_INTERFACES[interface]
+    assert named(environment).links == links.Templates.chosen(interface)
     own = named(environment, Settings(links="hg-serve", commit_url="{canonUrl}/{short}")).links
     assert own == links.Templates("{canonUrl}/", "{canonUrl}/{short}")

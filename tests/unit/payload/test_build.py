@@ -207,6 +207,10 @@ def moved(name, old, new, kind=RefKind.BRANCH):
             f"refs/x/b/b/{NODES[1]}/{NODES[2]}",
         ),
         ((moved("b", NODES[2], NODES[1]), moved("c", NODES[1], NODES[2])), f"refs/x/b/b/{NODES[2]}/{NODES[1]}"),
+        (
+            (moved("b", NODES[2], NODES[1]), replace(moved("c", NODES[1], NODES[2]), commits=(NODES[2],))),
+            f"refs/x/c/c/{NODES[1]}/{NODES[2]}",
+        ),
     ],
 )
 def test_what_is_compared_is_the_first_branch_that_was_there_and_is(refs, compared):

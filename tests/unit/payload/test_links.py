@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -12,7 +13,7 @@ CANON = "https://code.example.org"
 NODE, OLD = "a1" * 20, "b2" * 20
 
 PAGES = {
-    "none": (f"{CANON}/team/app/", None, None),
+    "none": (None, None, None),
     "bitbucket": (
         f"{CANON}/team/app/",
         f"{CANON}/team/app/commits/{NODE}",
@@ -140,7 +141,7 @@ def test_an_address_below_a_folder_of_the_server():
         ("repository", "{canonUrl}{absoluteUrl}"),
         ("repository", "HTTPS://code.example.org:8443/{owner}/{name}/{slug}"),
         ("commit", "https://[::1]/{node}#{short}"),
-        ("commit", "{canonUrl}?b={branch}"),
+        ("commit", "{canonUrl}?b={branch}&n={short}"),
         ("compare", "{canonUrl}/{old}/{new}/{branch}/{ref}/{path}"),
     ],
 )
@@ -178,6 +179,25 @@ def test_templates_that_are_right(kind, template):
 def test_templates_that_are_wrong(kind, template):
     with pytest.raises(ValueError, match=r"^write an address that begins with \{canonUrl\}/ or https://HOST/, .* \{canonUrl\} "):
         links.check(template, kind)
+
+
+@pytest.mark.parametrize(
+    ("kind", "template", "needed"),
+    [
+        ("commit", "{canonUrl}/c/", "{node} or {short}"),
+        ("commit", "{canonUrl}/c/{branch}", "{node} or {short}"),
+        ("compare", "{canonUrl}/?p={path}", "{new}"),
+        ("compare", "{canonUrl}/{old}", "{new}"),
+    ],
+)
+def test_templates_that_would_be_one_address_for_all(kind, template, needed):
+    with pytest.raises(ValueError, match=f"^write {re.escape(needed)} into it"):
+        links.check(template, kind)
+
+
+def test_nobody_said_which_so_the_repository_s_own_address_is_told():
+    assert links.Templates.chosen(None) == links.Templates("{canonUrl}{absoluteUrl}", None, None)
+    assert links.Templates.chosen("none") == links.Templates(None, None, None)
 
 
 anything = st.text(max_size=20)

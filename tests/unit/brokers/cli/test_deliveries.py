@@ -396,4 +396,4 @@ def test_redeliver_used_wrongly(done, oberon, arguments):
 
 def test_redeliver_takes_numbers_or_a_choice_and_says_so(done, oberon):
     assert "one or the other" in oberon("redeliver", "--dead", "1", "--state-dir", done.state_dir).err
-    assert "which deliveries?" in oberon("redeliver", "--state-dir", done.state_dir).err
+    assert "no delivery is named; name their numbers" in oberon("redeliver", "--state-dir", done.state_dir).err

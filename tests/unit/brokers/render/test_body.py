@@ -40,10 +40,14 @@ Branch: main
 
 def test_links_of_the_web_interface():
     made = payload([commit(raw_node="b" * 40)], [ref(commits=["b" * 12])])
-    made["oberon"]["links"] = {"repository": "https://git.example.org/?p=team/app.git;a=summary", "compare": None}
+    made["oberon"]["links"] = {
+        "repository": "https://git.example.org/?p=team/app.git;a=summary",
+        "compare": "https://c.example.org/",
+    }
     made["oberon"]["commits"] = {"b" * 40: {"url": "https://git.example.org/?p=team/app.git;a=commit;h=" + "b" * 40}}
     lines = words.body(made).splitlines()
     assert lines[1] == "            https://git.example.org/?p=team/app.git;a=summary"
+    assert "Compare:    https://c.example.org/" in lines
     assert lines[lines.index("Branch: main") + 1] == f"Link:   https://git.example.org/?p=team/app.git;a=commit;h={'b' * 40}"
 
 
