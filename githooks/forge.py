@@ -181,7 +181,8 @@ def _told(event: Event) -> tuple[str | None, str | None, str | None]:
     for row in FORGES:
         owner, name = _place(row, environ)
         if name:
-            return text.repair(owner), text.repair(name), text.repair(_look_up(environ, row.url)) or None
+            url = text.repair(_look_up(environ, row.url))
+            return text.repair(owner), text.repair(name), None if not url or "@" in url else url  # no login is told to services
     return None, None, None
 
 

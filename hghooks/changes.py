@@ -23,6 +23,7 @@ from hghooks.errors import ChangesetMissing
 from payload import text
 from payload.push import Commit, Event, Person, Push, RefChange, Repository
 
+LONGEST_NAME = 1000  # bytes of a user's name with its address; more is nobody's name
 PROGRESS_EVERY = 100  # changesets
 
 
@@ -136,15 +137,20 @@ def _commits(
 def _commit(repo: Any, revision: int, changed: files.Files, settings: Settings, needs: frozenset[str]) -> Commit:
     changeset = repo[revision]
     time_s, west_s = changeset.date()
+    changes = changed.of(changeset)
+    growths = [change.growth for change in changes[settings.max_files :]]
     return Commit(
         node=changeset.hex().decode("ascii"),
         parents=tuple(parent.hex().decode("ascii") for parent in changeset.parents() if parent.rev() >= 0),
-        author=Person.parse(text.decode(utf8(changeset.user())), int(time_s), -west_s),
+        author=Person.parse(text.decode(utf8(changeset.user())[:LONGEST_NAME]), int(time_s), -west_s),
         committer=None,
-        message=text.decode(utf8(changeset.description())),
+        # A character more: whoever cuts it sees that there was more.
+        message=text.cut(text.decode(utf8(changeset.description())), settings.max_message_bytes + 4)[0],
         branch=text.decode(utf8(changeset.branch())),
         revision=revision,
-        files=changed.of(changeset),
+        files=changes[: settings.max_files],
+        more_files=len(growths),
+        more_growth=None if None in growths else sum(filter(None, growths)),
         tree=changeset.manifestnode().hex(),
         diff=_diff(repo, changeset, settings.max_diff_bytes) if "diff" in needs else None,
     )

@@ -8,7 +8,8 @@ In `.hg/hgrc`, at its end, between two comments:
     txnclose-bookmark.oberon = python:hghooks.bookmarks.hook
     # oberon: end
 
-A hook that stands in lines of the admin's own is left to them. Every other byte of the file stays as it is, and `uninstall` gives the bytes back that were there before.
+A hook that stands in lines of the admin's own, or comes with the extension, is left to those; where another one has the name
+of ours, `install` refuses. Every other byte of the file stays as it is, and `uninstall` gives the bytes back that were there before.
 """
 
 from __future__ import annotations
@@ -23,14 +24,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from brokers.errors import ConfigError
-from hghooks import HOOKS
+from hghooks import HOOKS, in_force
 
 BEGIN = b"# oberon: begin"
 END = b"# oberon: end"
 _JOINED = b" (there was no line end before this)"
 _HINT = b"; `oberon uninstall` takes these lines out again"
 SECTION = b"[hooks]"
-LINES = tuple(b"%s = %s" % hook for hook in HOOKS.items())
+_LINE_OF = {name: b"%s = %s" % (name, value) for name, value in HOOKS.items()}
+LINES = tuple(_LINE_OF.values())
 ASK_TIMEOUT_S = 30
 
 
@@ -46,12 +48,18 @@ class Change:
 
 
 def install(repo_path: str | os.PathLike[str]) -> Change:
-    """Make pushes to the repository at `repo_path` call the hook. Raises ConfigError if there is none, OSError."""
+    """Make pushes to the repository at `repo_path` call the hook, unless its configuration has hg do so already.
+
+    Raises ConfigError if there is no repository, or if another hook has the name of ours, which is kept; OSError.
+    """
     hgrc = _hgrc(repo_path)
     before = _content(hgrc)
-    missing = [line for line in LINES if line not in _by_hand(before)]
+    found = in_force.look(hgrc, _with_block_blank(before))
+    if found.foreign:
+        raise found.foreign[0]
+    missing = [] if found.extension else [line for name, line in _LINE_OF.items() if name not in found.lines]
     if not missing:
-        return Change(hgrc, changed=False, told=f"{hgrc} has the hook already, in lines of your own")
+        return Change(hgrc, changed=False, told=f"the hook is in place already, {found.told}")
     rest = _without_block(before)
     after = rest + _block(rest, missing)
     if after == before:
@@ -61,18 +69,23 @@ def install(repo_path: str | os.PathLike[str]) -> Change:
 
 
 def uninstall(repo_path: str | os.PathLike[str]) -> Change:
-    """Take out what `install` put in; an hgrc that held nothing else goes with it. Raises ConfigError, OSError."""
+    """Take out what `install` put in; an hgrc that held nothing else goes with it. Raises ConfigError, OSError.
+
+    Whatever else has hg call the hook stays, and is told with the way out.
+    """
     hgrc = _hgrc(repo_path)
     before = _content(hgrc)
     after = _without_block(before)
-    if after == before:
-        where = f"{hgrc} has the hook in lines of your own: take them out" if _by_hand(before) else f"{hgrc} has no hook of ours"
-        return Change(hgrc, changed=False, told=where)
-    if after:
+    changed = after != before
+    if changed and after:
         _replace(hgrc, after)
-    else:
+    elif changed:
         hgrc.unlink()
-    return Change(hgrc, changed=True, told=f"took the hook out of {hgrc}")
+    left = in_force.look(hgrc, after)
+    if left:
+        done = f"took our lines out of {hgrc}" if changed else f"{hgrc} has no lines that `oberon install` wrote"
+        return Change(hgrc, changed, told=f"{done}, but the hook still is in place, {left.told}: {left.way_out(hgrc)}")
+    return Change(hgrc, changed, told=f"took the hook out of {hgrc}" if changed else f"{hgrc} has no hook of ours")
 
 
 def _hgrc(repo_path: str | os.PathLike[str]) -> Path:
@@ -109,6 +122,12 @@ def _without_block(content: bytes) -> bytes:
     return head + tail
 
 
+def _with_block_blank(content: bytes) -> bytes:
+    """`content` with empty lines for ours, so that each of the others keeps its number."""
+    start, stop = _place_of_block(content)
+    return content[:start] + b"\n" * content.count(b"\n", start, stop) + content[stop + len(END) :] if start >= 0 else content
+
+
 def _place_of_block(content: bytes) -> tuple[int, int]:
     """Where our lines begin, and where the last of them does; -1 each if there are none.
 
@@ -121,18 +140,6 @@ def _place_of_block(content: bytes) -> tuple[int, int]:
                 return start, content.index(END, start)
     stop = content.find(END)
     return (content.rfind(BEGIN, 0, stop), stop) if stop >= 0 else (-1, -1)
-
-
-def _by_hand(content: bytes) -> list[bytes]:
-    """Those of our lines that stand outside of our block."""
-    found = []
-    section = b""
-    for line in map(bytes.strip, _without_block(content).splitlines()):
-        if line.startswith(b"["):
-            section = line
-        elif section == SECTION:
-            found += [ours for ours in LINES if line.replace(b" ", b"") == ours.replace(b" ", b"")]
-    return found
 
 
 def _replace(hgrc: Path, content: bytes) -> None:

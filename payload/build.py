@@ -142,11 +142,11 @@ def _details(commit: Commit, limits: Limits, url: str | None) -> dict[str, Any]:
         "committer": _person(commit.committer) if commit.committer else None,
         "tree": commit.tree,
         "url": url,
-        "total_files": len(commit.files),
+        "total_files": commit.total_files,
         "files": [_file(change) for change in commit.files[: limits.max_files]],
     }
     cut = []
-    if len(commit.files) > limits.max_files:
+    if commit.total_files > min(len(commit.files), limits.max_files):
         cut.append("files")
     if text.cut(commit.message, limits.max_message_bytes)[1]:
         cut.append("message")

@@ -206,7 +206,7 @@ class Commit:
     revision: int | None
     """hg: the local revision number. git: the number of commits up to and with this one; None if not counted."""
     files: tuple[FileChange, ...]
-    """Sorted by path; of a merge only those that differ from all parents."""
+    """Sorted by path, as many as are listed; of a merge only those that differ from all parents."""
     tree: str | None = None
     """git: the tree; hg: the manifest."""
     diff: str | None = None
@@ -214,10 +214,22 @@ class Commit:
     diff_known: bool = True
     """False if a patch was asked for and cannot be made (a missing object, its time limit); `diff` is '' then."""
 
+    more_files: int = 0
+    """How many changed besides those listed, as far as they were looked at."""
+    more_growth: int | None = 0
+    """By how many bytes these grew; None if that is unknown, or not all were looked at."""
+
+    @property
+    def total_files(self) -> int:
+        """How many files changed, as far as they were looked at."""
+        return len(self.files) + self.more_files
+
     @property
     def size(self) -> int | None:
-        """Net growth of the listed files in bytes, the number Bitbucket sent until 2011; None if any is unknown."""
-        total = 0
+        """Net growth of its files in bytes, the number Bitbucket sent until 2011; None if any is unknown."""
+        if self.more_growth is None:
+            return None
+        total = self.more_growth
         for change in self.files:
             growth = change.growth
             if growth is None:

@@ -109,11 +109,6 @@ def problems_of(service: ServiceSettings, configuration: Configuration) -> list[
     return found + broker.settings_of(service)[1]
 
 
-def warnings(configuration: Configuration, service: ServiceSettings | None) -> list[ConfigError]:
-    """What is wrong with `[oberon]`, so that defaults stand in its place, and with one service (None: with no other)."""
-    return [*configuration.problems, *(problems_of(service, configuration) if service else ())]
-
-
 def problems_of_settings(configuration: Configuration) -> list[ConfigError]:
     """All that is wrong with `[oberon]`: its options, and the files that they name."""
     found = list(configuration.problems)

@@ -65,6 +65,7 @@ def _repository(repository: Repository, given: str | None) -> Iterator[Check]:
         return
     yield from machine.state(given or repository.state_dir(configuration))
     yield from settings.settings(configuration)
+    yield from settings.links(configuration, repository)
     yield from settings.services(configuration, repository)
 
 

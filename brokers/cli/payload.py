@@ -73,7 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
     event = push_of[repository.scm](repository, *arguments.revisions)
     configuration = repository.configuration()
     service = named_service(arguments.service, configuration) if arguments.service else None
-    for problem in configured.warnings(configuration, service):
+    for problem in (*configuration.problems, *(configured.problems_of(service, configuration) if service else ())):
         output.warn(problem)
     _warn_of_refs(event, configuration)
     if arguments.lines:

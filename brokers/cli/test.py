@@ -64,9 +64,10 @@ def run(arguments: argparse.Namespace) -> int:
     configuration = repository.configuration()
     service = dataclasses.replace(named_service(arguments.service, configuration), enabled=True)
     configuration = _with(service, configuration)
-    for problem in configured.warnings(configuration, service):
+    problems = configured.problems_of(service, configuration)
+    for problem in (*configuration.problems, *problems[1:]):
         output.warn(problem)
-    if problems := configured.problems_of(service, configuration):
+    if problems:
         raise problems[0]
     tried = _trial(arguments, repository, configuration)
     composed = tried.composed
@@ -87,8 +88,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _with(service: ServiceSettings, configuration: Configuration) -> Configuration:
     """`configuration` with `service` in the place of the one of its name, so that what its broker needs is read."""
-    services = tuple(service if each.service == service.service else each for each in configuration.services)
-    return dataclasses.replace(configuration, services=services)
+    return dataclasses.replace(
+        configuration, services=tuple(service if each.service == service.service else each for each in configuration.services)
+    )
 
 
 def _trial(arguments: argparse.Namespace, repository: Repository, configuration: Configuration) -> Trial:

@@ -13,8 +13,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Of `oberon uninstall`."""
     common.describe(
         parser,
-        "Take the hook out of a repository: what `oberon install` put there, and nothing else. A git hook that --chain kept is put\n"
-        "back. Services and their settings stay, and so does what is recorded already: it is still delivered.",
+        "Take the hook out of a repository: what `oberon install` put there, and nothing else. A git hook that --chain kept is\n"
+        "put back. Services and their settings stay, and so does what is recorded already: it is still delivered.",
         """
         oberon uninstall /srv/git/app.git
         oberon uninstall /srv/hg/app

@@ -19,6 +19,14 @@ from payload.push import Event, Push
 
 __all__ = ["ObjectBroken", "ObjectMissing", "Reading", "ReadingError", "RepositoryGone", "RepositoryUnreadable", "opened", "read"]
 
+_UNFORESEEN = (
+    ArithmeticError,
+    AssertionError,
+    LookupError,
+    TypeError,
+    ValueError,
+)  # what a strange object may bring out of dulwich
+
 Progress = Callable[[int, int], None]
 """Called in the reading thread with how many commits are read, and how many will be."""
 
@@ -42,14 +50,14 @@ def read(
         return _read(event, settings, needs, later, progress)
     except RepositoryGone:
         raise
-    except ReadingError as error:
+    except (ReadingError, *_UNFORESEEN) as error:
         from githooks.reading import git_binary
 
         if settings.git_reader != "auto" or not git_binary.is_there():
             raise
         try:
             return _read(event, settings, needs, later, progress, lane_name="git")
-        except ReadingError:
+        except (ReadingError, *_UNFORESEEN):
             raise error from None
 
 

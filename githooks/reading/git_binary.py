@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import select
 import shutil
 import subprocess
@@ -15,7 +16,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Self
+from typing import IO, Self
 
 from brokers.errors import ReadingError, RepositoryUnreadable
 from githooks.reading.errors import ObjectBroken
@@ -83,21 +84,24 @@ class Git:
         """End the children."""
         self._open.close()
 
-    def start(self, *arguments: str) -> Child:
-        """`git ARGUMENTS`, running. Raises RepositoryUnreadable if there is no git."""
-        return self._started(arguments, self._environment)
+    def start(self, *arguments: str, max_memory_bytes: int | None = None) -> Child:
+        """`git ARGUMENTS`, running, and failing where it needs more memory. Raises RepositoryUnreadable if there is no git."""
+        child = self._started(arguments, self._environment)
+        if max_memory_bytes is not None:
+            limit_memory(child.pid, max_memory_bytes)
+        return child
 
     def start_on_objects(self, objects_dir: str, oid_digits: int, *arguments: str) -> Child:
         """`git ARGUMENTS` on the objects alone: an empty repository that borrows them, with nothing of this one's configuration.
 
         In a partial clone git would ask its origin for an object that is not there, and die when it may not (2.39.5); here
-        it says that it is missing. Raises RepositoryUnreadable if there is no git, or no room for that repository.
+        it says that it is missing. Raises RepositoryUnreadable if there is no git.
         """
         try:
             place = self._open.enter_context(tempfile.TemporaryDirectory(prefix="oberon-"))
             write_empty_repository(place, oid_digits)
-        except OSError as error:
-            raise RepositoryUnreadable(self.repository, f"no temporary directory can be made: {error}") from error
+        except OSError:  # no room for it: then as it is, which does for all but a partial clone
+            return self._started(arguments, self._environment)
         return self._started(arguments, {**self._environment, "GIT_DIR": place, OBJECT_DIRECTORIES[0]: objects_dir})
 
     def _started(self, arguments: Sequence[str], environ: Mapping[str, str]) -> Child:
@@ -122,6 +126,13 @@ class Git:
             child.close()
 
 
+def limit_memory(pid: int, max_bytes: int) -> None:
+    """Let the process `pid` have no more memory of its own, where the system can do that (Linux: prlimit(2), RLIMIT_DATA)."""
+    if hasattr(resource, "prlimit"):
+        with suppress(OSError, ValueError):  # it has ended, or a lower limit holds already
+            resource.prlimit(pid, resource.RLIMIT_DATA, (max_bytes, max_bytes))
+
+
 def write_empty_repository(place: str, oid_digits: int) -> None:
     """Make the directory `place` a repository (gitrepository-layout(5)) of objects with such names. Raises OSError."""
     content = {"HEAD": "ref: refs/heads/none\n", "config": "[core]\n\trepositoryformatversion = 0\n\tbare = true\n"}
@@ -138,7 +149,10 @@ class Child:
     def __init__(self, repository: str, arguments: Sequence[str], environ: Mapping[str, str]) -> None:
         self._repository = repository
         self._command = arguments[0]
-        self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the child
+        try:
+            self._complaints: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the child
+        except OSError:  # no room: what it complains of is not known then
+            self._complaints = open(os.devnull, "r+b")  # noqa: SIM115, PTH123 - likewise
         try:
             self._process = subprocess.Popen(
                 ["git", *arguments],
@@ -163,6 +177,11 @@ class Child:
         self._closed = False
         self.deadline: float | None = None
         """When waiting for its answer is given up, in `time.monotonic`'s seconds; None: never."""
+
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        return self._process.pid
 
     def send(self, asked: bytes) -> None:
         """Queue `asked` for its standard input, and write what it takes now."""
@@ -202,13 +221,31 @@ class Child:
         return lines
 
     def lines(self) -> Iterator[bytes]:
-        """All lines to the end of its output, without their ends."""
+        """All lines to the end of its output, without their ends. Raises ReadingError if it ends within one."""
         rest = b""
         while piece := self._read():
             *lines, rest = (rest + piece).split(b"\n")
             yield from lines
         if rest:
-            yield rest
+            raise self._failure(self._process.wait())
+
+    def fields(self, end: bytes) -> Iterator[bytes]:
+        """What it answers, split at NULs, without end; `end` stands for itself wherever a field begins with it."""
+        rest = b""
+        while True:
+            piece = self._read()
+            if not piece:
+                raise self._failure(self._process.wait())
+            *fields, rest = (rest + piece).split(b"\0")
+            for field in fields:
+                if field.startswith(end):
+                    yield end
+                    yield field[len(end) :]
+                else:
+                    yield field
+            if rest.startswith(end):
+                yield end
+                rest = rest[len(end) :]
 
     def close(self, *, check: bool = False) -> None:
         """End it. With `check`, raises ReadingError if it failed; without, it is killed if it does not go at once."""
@@ -242,7 +279,7 @@ class Child:
     def _read(self) -> bytes:
         while self._unsent or self.deadline is not None:
             wait_s = None if self.deadline is None else max(0.0, self.deadline - time.monotonic())
-            readable, writable, _ = select.select([self._stdout], [self._stdin] if self._unsent else [], [], wait_s)
+            readable, writable = self._ready(wait_s)
             if writable:
                 self._write()
             if readable:
@@ -250,6 +287,15 @@ class Child:
             if not writable:
                 raise RepositoryUnreadable(self._repository, f"git {self._command} took longer than the time limit")
         return os.read(self._stdout.fileno(), _READ_BYTES)
+
+    def _ready(self, wait_s: float | None) -> tuple[bool, bool]:
+        """Whether it has answered, and whether it takes more; both False after `wait_s`. By poll, for select ends at 1023 files."""
+        ready = select.poll()
+        ready.register(self._stdout, select.POLLIN)
+        if self._unsent:
+            ready.register(self._stdin, select.POLLOUT)
+        told = dict(ready.poll(None if wait_s is None else wait_s * 1000))
+        return self._stdout.fileno() in told, self._unsent != b"" and self._stdin.fileno() in told
 
     def _write(self) -> None:
         try:

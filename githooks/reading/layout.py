@@ -3,10 +3,28 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from brokers.errors import RepositoryGone, RepositoryUnreadable
 from githooks.reading.objects import is_oid
+
+_ESCAPED = re.compile(rb"\\([0-7]{3}|.)", re.DOTALL)
+_CONTROLS = dict(zip(b"abfnrtv", b"\a\b\f\n\r\t\v", strict=True))
+
+
+def borrowed(listed: bytes, separator: bytes) -> list[str]:
+    """The directories of objects in `objects/info/alternates` (a line each), or in GIT_ALTERNATE_OBJECT_DIRECTORIES (`:`).
+
+    One that has the separator in it stands in quotes as C has them (git(1), "GIT_ALTERNATE_OBJECT_DIRECTORIES").
+    """
+    found = re.findall(rb'"((?:[^"\\]|\\.)*)"|([^%b]+)' % separator, listed, re.DOTALL)
+    return [os.fsdecode(_ESCAPED.sub(_unescaped, quoted) or plain) for quoted, plain in found if not plain.startswith(b"#")]
+
+
+def _unescaped(found: re.Match[bytes]) -> bytes:
+    said = found[1]
+    return bytes([int(said, 8) & 255]) if said.isdigit() and len(said) > 1 else bytes([_CONTROLS.get(said[0], said[0])])
 
 
 def common_dir(path: str) -> str:

@@ -25,8 +25,8 @@ told when it is merged. Tags are peeled first; what is no commit, or is missing,
    from above, and by date it would come last. If dates were seen to run backwards, it goes on while commits are as new as
    that and twice that time back, at most `SLOP_SKEWED` of them.
 
-Steps 2 and 3 of a large push take most of their time to read commits. Where there is git, `git rev-list --parents NEW... OLD...
-OTHER...` lists those of both sides in just this order, at a few microseconds each, and is stopped when it has listed enough.
+Steps 2 and 3 of a large push take most of their time to read commits. Where there is git, `git rev-list NEW... OLD... OTHER...`
+lists those of both sides in just this order, at a few microseconds each, and is stopped when it has listed enough.
 (`git rev-list NEW... --not OLD... OTHER...` would be shorter, and is wrong under wrong clocks.)
 
 With excluded history shorter than the slop the answer is exact whatever the dates; with right clocks it always is. What

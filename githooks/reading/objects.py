@@ -20,6 +20,7 @@ HEX_LENGTHS = (40, 64)  # of object names: SHA-1, SHA-256
 
 _MOMENT = re.compile(rb"\s*(-?\d{1,20})(?!\d)(?:\.\d*)?(?:\s+([+-]\d{1,6}))?")
 _BARE_MOMENT = re.compile(rb"\s+(-?\d{1,20})(?:\.\d*)?\s+([+-]\d{1,6})\s*$")
+_LONGEST_NAME = 1000  # bytes of a name with its address; more is nobody's name
 _SHORT = 200  # bytes; longer names and addresses are not kept
 # What nearly every commit begins with. After the last `>` of its line, a date that all read alike.
 _USUAL = re.compile(
@@ -130,14 +131,14 @@ def person(raw: bytes, encoding: str | None = None) -> Person:
         return Person(identity.raw, identity.name, identity.email, *_moment(after))
     found = _BARE_MOMENT.search(raw)
     if found is None:
-        return Person.parse(text.decode(raw, encoding))
-    return Person.parse(text.decode(raw[: found.start()], encoding), int(found[1]), _offset_s(found[2]))
+        return Person.parse(text.decode(raw[:_LONGEST_NAME], encoding))
+    return Person.parse(text.decode(raw[: min(found.start(), _LONGEST_NAME)], encoding), int(found[1]), _offset_s(found[2]))
 
 
 @lru_cache(maxsize=1024)
 def _identity(raw: bytes, encoding: str | None) -> Person:
     """`Name <mail>` as a person without a time; most commits of a repository are of a few people."""
-    return Person.parse(text.decode(raw, encoding))
+    return Person.parse(text.decode(raw[:_LONGEST_NAME], encoding))
 
 
 def _split(raw: bytes) -> tuple[dict[bytes, bytes], bytes]:

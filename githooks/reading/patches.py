@@ -17,19 +17,17 @@ what was pushed.
 from __future__ import annotations
 
 import os
-import resource
 import secrets
 import select
 import subprocess
 import tempfile
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
 from githooks.reading import layout
-from githooks.reading.git_binary import OBJECT_DIRECTORIES, environment, write_empty_repository
+from githooks.reading.git_binary import OBJECT_DIRECTORIES, environment, limit_memory, write_empty_repository
 from githooks.reading.objects import is_oid
 from payload import text
 
@@ -149,9 +147,7 @@ class Patches:
             stderr=subprocess.DEVNULL,
             bufsize=0,
         )
-        if hasattr(resource, "prlimit"):
-            with suppress(OSError, ValueError):  # a lower limit holds already
-                resource.prlimit(child.pid, resource.RLIMIT_DATA, (_MEMORY_BYTES, _MEMORY_BYTES))
+        limit_memory(child.pid, _MEMORY_BYTES)
         self._oid_digits = oid_digits
         self._end = b"\n=%s\n" % secrets.token_hex(16).encode()
         return child

@@ -43,6 +43,8 @@ class Reading:
     ) -> None:
         self._lane = lane
         self._progress = progress
+        self._max_files = settings.max_files
+        self._max_message_bytes = settings.max_message_bytes
         self._open = ExitStack()
         self.repository = forge.repository(event, settings)
         self.user = forge.pusher(event)
@@ -90,7 +92,8 @@ class Reading:
         """The newest commits, oldest first, each read when it is asked for."""
         told_at = time.monotonic()
         self._tell(0)
-        for number, (contents, (_, links)) in enumerate(zip(self._lane.contents(self._kept), self._kept, strict=True), start=1):
+        read = zip(self._lane.contents(self._kept, self._max_files), self._kept, strict=True)
+        for number, (contents, (_, links)) in enumerate(read, start=1):
             yield self._commit(contents, links)
             if time.monotonic() - told_at >= PROGRESS_EVERY_S:
                 told_at = time.monotonic()
@@ -110,10 +113,12 @@ class Reading:
             parents=tuple(parent.decode("ascii") for parent in links.parents),
             author=parsed.author,
             committer=parsed.committer,
-            message=parsed.message,
+            message=text.cut(parsed.message, self._max_message_bytes + 4)[0],  # a character more: whoever cuts it sees that
             branch=self._branches[oid],
             revision=self._numbers.get(oid),
             files=contents.files,
+            more_files=contents.more_files,
+            more_growth=contents.more_growth,
             tree=None if parsed.tree is None else parsed.tree.decode("ascii"),
             diff=diff if diff is not None or self._patches is None else "",
             diff_known=diff is not None or self._patches is None,

@@ -42,7 +42,7 @@ def counted(
     base = list(dict.fromkeys(parent for parents in listed.values() for parent in parents if parent not in listed))
     try:
         reached = _reached(base, git, time_limit_s)
-    except ReadingError:
+    except (ReadingError, LookupError, ValueError):  # it failed, or what it says makes no sense
         reached = None
     numbers = _numbers(listed, {oid: number for number, oid in enumerate(base)}, reached)
     if remember:

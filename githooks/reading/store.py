@@ -132,7 +132,8 @@ def open_objects(path: str, environment: Mapping[str, str]) -> Objects:
     common_dir = Path(layout.common_dir(path))
     object_format = _object_format(path, common_dir)
     given = [environment.get("GIT_OBJECT_DIRECTORY", "")]
-    given += environment.get("GIT_ALTERNATE_OBJECT_DIRECTORIES", "").split(os.pathsep)
+    others = environment.get("GIT_ALTERNATE_OBJECT_DIRECTORIES", "").encode("utf-8", "surrogateescape")
+    given += layout.borrowed(others, os.pathsep.encode())
     roots = [common_dir / "objects", *(Path(path) / name for name in given if name)]
     try:
         directories = [str(place) for place in _with_alternates(roots)]
@@ -175,7 +176,7 @@ def _with_alternates(roots: Sequence[Path]) -> Iterator[Path]:
         seen.add(real)
         yield place
         try:
-            lines = (place / "info" / "alternates").read_bytes().splitlines()
+            listed = (place / "info" / "alternates").read_bytes()
         except FileNotFoundError:
             continue
-        waiting += [place / os.fsdecode(line) for line in reversed(lines) if line and not line.startswith(b"#")]
+        waiting += [place / name for name in reversed(layout.borrowed(listed, b"\n"))]

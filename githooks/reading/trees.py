@@ -9,6 +9,7 @@ from __future__ import annotations
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
+from operator import itemgetter
 from typing import NamedTuple
 
 from githooks.reading.errors import ObjectBroken
@@ -38,8 +39,20 @@ class Entry(NamedTuple):
         return self.mode == _SUBMODULE
 
 
-Sides = tuple[Entry | None, Entry | None]
-"""A file in the old tree and in the new one; None: not there."""
+class Change(NamedTuple):
+    """A file that a commit changed."""
+
+    path: bytes
+    old: Entry | None
+    """In the first parent; None: not there."""
+    new: Entry | None
+    """In the commit; None: not there."""
+    is_added: bool
+    """No parent has it."""
+
+
+_Folder = tuple[bytes, bytes | None, tuple[bytes | None, ...]]
+"""Path with its `/`, tree in the commit, trees in the parents; None: not there."""
 
 
 class Trees:
@@ -50,28 +63,35 @@ class Trees:
         self._entries = Entries(store.oid_bytes)
         self._kept: Recent[RawTree] = Recent(_KEPT_BYTES)
 
-    def changes(self, tree: bytes | None, parents: Sequence[bytes | None]) -> tuple[dict[bytes, Sides], set[bytes]]:
-        """What a commit changed: path -> its sides in the first parent and the commit; and which of them no parent has.
+    def changes(self, tree: bytes | None, parents: Sequence[bytes | None]) -> Iterator[Change]:
+        """What a commit changed, in the order of paths; it may be left off at any time.
 
         Of a merge: the files that differ from all parents. A tree of None is empty. Raises ReadingError.
         """
-        found: dict[bytes, Sides] = {}
-        added: set[bytes] = set()
-        waiting = [(b"", tree, tuple(parents) or (None,))]
-        while waiting:
-            prefix, new, olds = waiting.pop()
-            if new in olds:
-                continue
+        open_folders = [self._changes_in(b"", tree, tuple(parents) or (None,))]
+        while open_folders:
+            item = next(open_folders[-1], None)
+            if item is None:
+                open_folders.pop()
+            elif isinstance(item, Change):
+                yield item
+            else:
+                open_folders.append(self._changes_in(*item))
+
+    def _changes_in(self, prefix: bytes, new: bytes | None, olds: tuple[bytes | None, ...]) -> Iterator[Change | _Folder]:
+        """Of one folder, with the folders in it that differ from all of `olds`, in the order of paths."""
+        found: list[tuple[bytes, Change | _Folder]] = []
+        if new not in olds:
             for name, new_side, old_sides in self._differing(new, tuple(dict.fromkeys(olds))):
+                path = prefix + name
                 new_folder, old_folders = _folder(new_side), tuple(map(_folder, old_sides))
                 if new_folder not in old_folders:
-                    waiting.append((prefix + name + b"/", new_folder, old_folders))
+                    found.append((path + b"/", (path + b"/", new_folder, old_folders)))
                 new_file, old_files = _file(new_side), tuple(map(_file, old_sides))
                 if new_file not in old_files:
-                    found[prefix + name] = old_files[0], new_file
-                    if not any(old_files):
-                        added.add(prefix + name)
-        return found, added
+                    found.append((path, Change(path, old_files[0], new_file, not any(old_files))))
+            found.sort(key=itemgetter(0))
+        return (item for _, item in found)
 
     def _differing(
         self, new: bytes | None, olds: tuple[bytes | None, ...]
@@ -114,7 +134,7 @@ def _file(side: Entry | None) -> Entry | None:
 @lru_cache(maxsize=256)
 def _canonical(mode: bytes) -> int:
     """git's canon_mode: of a file's rights only the owner's x counts; what is nothing else is a submodule."""
-    number = int(mode, 8)
+    number = int(mode, 8) & 0o177777  # the rest means nothing to git, and is too much for `stat`
     kind = stat.S_IFMT(number)
     if kind == stat.S_IFREG:
         return 0o100755 if number & stat.S_IXUSR else 0o100644

@@ -6,7 +6,9 @@ Where there is no git, dulwich reads everything.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
+from brokers.errors import ReadingError
 from githooks.reading import git_binary
 from githooks.reading.lane import Contents
 from githooks.reading.objects import Links
@@ -40,10 +42,16 @@ class BothLanes(DulwichLane):
         lane = self._git()
         return None if lane is None else lane.newest_first(oids)
 
-    def contents(self, commits: Sequence[tuple[bytes, Links]]) -> Iterator[Contents]:
-        """As of `lane.Lane`."""
+    def contents(self, commits: Sequence[tuple[bytes, Links]], max_files: int) -> Iterator[Contents]:
+        """As of `lane.Lane`. Where git fails, whatever for, dulwich goes on."""
         lane = self._git() if len(commits) >= CROSSOVER else None
-        return super().contents(commits) if lane is None else lane.contents(commits)
+        told = 0
+        if lane is not None:
+            with suppress(ReadingError):
+                for contents in lane.contents(commits, max_files):
+                    yield contents
+                    told += 1
+        yield from super().contents(commits[told:], max_files)
 
     def _git(self) -> GitLane | None:
         if self._git_lane is None and git_binary.is_there():

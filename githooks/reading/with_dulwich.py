@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from itertools import islice
 from typing import Self
 
 from githooks.reading import objects, refs
-from githooks.reading.lane import Contents, file_change
+from githooks.reading.lane import Contents, Tally
 from githooks.reading.objects import Links
 from githooks.reading.refs import Refs
 from githooks.reading.sizes import Lengths
 from githooks.reading.store import open_objects
 from githooks.reading.trees import Entry, Trees
-from payload.push import Event, FileChange
+from payload.push import Event
 
 
 class DulwichLane:
@@ -66,19 +67,15 @@ class DulwichLane:
         del oids
         return None
 
-    def contents(self, commits: Sequence[tuple[bytes, Links]]) -> Iterator[Contents]:
+    def contents(self, commits: Sequence[tuple[bytes, Links]], max_files: int) -> Iterator[Contents]:
         """As of `lane.Lane`. Raises ReadingError if a commit, a parent or one of their trees is missing."""
+        tally = Tally(max_files)
         for oid, links in commits:
             raw = self.raw(oid)[1]
-            yield Contents(oid, raw, self._files(objects.tree(raw), links.parents))
-
-    def _files(self, tree: bytes | None, parents: Sequence[bytes]) -> tuple[FileChange, ...]:
-        changes, added = self._trees.changes(tree, [objects.tree(self.raw(parent)[1]) for parent in parents])
-        return tuple(self._file(path, *changes[path], path in added) for path in sorted(changes))
-
-    def _file(self, path: bytes, old: Entry | None, new: Entry | None, added: bool) -> FileChange:  # noqa: FBT001 - called once
-        sizes = self._length(old), self._length(new)
-        return file_change(path, old and old.oid, new and new.oid, sizes, added=added)
+            changes = self._trees.changes(objects.tree(raw), [objects.tree(self.raw(parent)[1]) for parent in links.parents])
+            for path, old, new, added in islice(changes, tally.most):
+                tally.add(path, old and old.oid, new and new.oid, (self._length(old), self._length(new)), added=added)
+            yield tally.ended(oid, raw, complete=next(changes, None) is None)
 
     def _length(self, side: Entry | None) -> int | None:
         if side is None:

@@ -3,10 +3,11 @@
 - `git diff-tree --stdin -r -c --root -z --no-renames` tells what commits changed, in the order in which they are named to it;
 - `git cat-file --batch` gives the commits themselves, raw;
 - `git cat-file --batch-check` gives lengths, from the headers of objects;
-- `git rev-list --parents --timestamp` gives the new part of the graph at once, `git for-each-ref` the refs of a reftable.
+- `git rev-list --format='%ct %H %P'` lists commits with their links, `git for-each-ref` the refs of a reftable.
 
-Commits are asked for in chunks, one ahead: while a chunk is made into objects here, git works on the next. The end of a chunk
-is a line that is no object's name, which diff-tree repeats as it is; it is random, so that nothing pushed can hold it.
+Commits are asked for in chunks, one ahead: while a chunk is made into objects here, git works on the next. A chunk ends with a
+line that is no object's name, which diff-tree repeats as it is, and lets go of what it held back. It is random, so that nothing
+pushed can hold it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import groupby, pairwise
 from operator import itemgetter
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -22,16 +23,21 @@ from typing import NamedTuple, Self
 from githooks.reading import layout, refs
 from githooks.reading.errors import ObjectMissing
 from githooks.reading.git_binary import Child, Git
-from githooks.reading.lane import Contents, file_change
+from githooks.reading.lane import Contents, Tally
 from githooks.reading.objects import BLOB, COMMIT, TAG, TREE, Links, is_oid
 from githooks.reading.refs import Refs, Value
-from payload.push import Event, FileChange
+from payload.push import Event
 
 CHUNK = 256  # commits
+_ROWS_AT_ONCE = 4096
+_PASSED_OVER = 1_000_000  # files of a commit that are read and thrown away, before git is started again for the next one
 _REMEMBERED_LENGTHS = 20_000
 _LATEST_S = 1 << 33  # dates beyond that, and 0, may be read otherwise by git than by `objects.links`
 
-_LINKS = ("rev-list", "--parents", "--timestamp", "--ignore-missing")
+# Not --timestamp, for which git before 2.41 looks behind the first `>` of a line, which may be in a name.
+_LINKS = ("rev-list", "--format=%ct %H %P", "--ignore-missing")
+_DIFF_TREE = ("diff-tree", "--stdin", "--always", "-r", "-c", "--root", "-z", "--no-renames", "--raw")
+_DIFF_TREE_BYTES = 512 << 20  # it has all files of a commit before it tells the first: that many are some two million
 _path = itemgetter(0)
 
 _KINDS = {b"commit": COMMIT, b"tree": TREE, b"blob": BLOB, b"tag": TAG}
@@ -46,12 +52,19 @@ _Row = tuple[bytes, bytes | None, bytes | None, bool]
 repository), and whether no parent has the path."""
 
 
-class _Chunk(NamedTuple):
+class _Told(NamedTuple):
+    """What git told of a commit's changes."""
+
+    oid: bytes
+    rows: list[_Row]
+    complete: bool
+    """Whether that is all."""
+
+
+class _Batch(NamedTuple):
     """Commits whose changes git has told, and whose lengths it was asked for."""
 
-    oids: Sequence[bytes]
-    rows: dict[bytes, list[_Row]]
-    """By commit; one that changed nothing is not in it."""
+    commits: list[_Told]
     asked: list[bytes]
     """The objects whose lengths are being told, in that order."""
 
@@ -98,11 +111,11 @@ class GitLane:
     def links_of(self, oids: Sequence[bytes]) -> Iterator[tuple[bytes, Links | None]] | None:
         """As of `lane.Lane`. Of a commit with an odd date, the name only."""
         asked = b"".join(oid + b"\n" for oid in oids if is_oid(oid))
-        return map(_links, self._git.lines(*_LINKS, "--no-walk=unsorted", "--stdin", asked=asked)) if asked else None
+        return _links(self._git.lines(*_LINKS, "--no-walk=unsorted", "--stdin", asked=asked)) if asked else None
 
     def newest_first(self, oids: Sequence[bytes]) -> Iterator[tuple[bytes, Links | None]] | None:
         """As of `lane.Lane`. Of a commit with an odd date, the name only."""
-        return map(_links, self._git.lines(*_LINKS, "--stdin", asked=b"".join(oid + b"\n" for oid in oids)))
+        return _links(self._git.lines(*_LINKS, "--stdin", asked=b"".join(oid + b"\n" for oid in oids)))
 
     @property
     def _objects(self) -> Child:
@@ -157,49 +170,153 @@ class GitLane:
 
     # ------------------------------------------------------------------------------------------------------------ contents
 
-    def contents(self, commits: Sequence[tuple[bytes, Links]]) -> Iterator[Contents]:
+    def contents(self, commits: Sequence[tuple[bytes, Links]], max_files: int) -> Iterator[Contents]:
         """As of `lane.Lane`."""
-        if not commits:
-            return
-        differ = self._git.start("diff-tree", "--stdin", "-r", "-c", "--root", "-z", "--no-renames", "--raw")
-        end = secrets.token_hex(16).encode() + b"\n"
-        names = iter([oid for oid, _ in commits])
-        following = self._asked(differ, names, end)
-        before: _Chunk | None = None
-        while following:
-            present, following = following, self._asked(differ, names, end)
-            chunk = self._told(differ.until(end), present)
+        tally = Tally(max_files)
+        before: _Batch | None = None
+        for told in self._batches(self._changes([oid for oid, _ in commits], tally)):
+            batch = _Batch(told, self._lengths.unknown(oid for one in told for row in one.rows for oid in row[1:3]))
+            self._sizes.send(b"".join(oid + b"\n" for oid in batch.asked))
             if before is not None:
-                yield from self._made(before)
-            before = chunk
+                yield from self._made(before, tally)
+            before = batch
         if before is not None:
-            yield from self._made(before)
+            yield from self._made(before, tally)
 
-    def _asked(self, differ: Child, names: Iterator[bytes], end: bytes) -> list[bytes]:
-        """Ask for the next chunk; [] if there is none."""
-        oids = list(islice(names, CHUNK))
-        if oids:
-            lines = b"".join(oid + b"\n" for oid in oids)
-            differ.send(lines + end)
-            self._objects.send(lines)
-        return oids
+    @staticmethod
+    def _batches(told: Iterator[_Told]) -> Iterator[list[_Told]]:
+        """As many commits at once as have about so many files."""
+        batch: list[_Told] = []
+        rows = 0
+        for one in told:
+            batch.append(one)
+            rows += len(one.rows)
+            if len(batch) >= CHUNK or rows >= _ROWS_AT_ONCE:
+                yield batch
+                batch, rows = [], 0
+        if batch:
+            yield batch
 
-    def _told(self, answer: bytes, oids: Sequence[bytes]) -> _Chunk:
-        rows = _rows(answer)
-        asked = self._lengths.unknown(oid for listed in rows.values() for row in listed for oid in row[1:3])
-        self._sizes.send(b"".join(oid + b"\n" for oid in asked))
-        return _Chunk(oids, rows, asked)
+    def _changes(self, oids: Sequence[bytes], tally: Tally) -> Iterator[_Told]:
+        """What each of `oids` changed, in their order, as far as it counts. Their contents are asked for on the way."""
+        asker = _Asker(oids, self._objects)
+        at = 0
+        while at < len(oids):
+            differ = self._git.start(*_DIFF_TREE, max_memory_bytes=_DIFF_TREE_BYTES)
+            asker.begin(differ, at)
+            began_at = at
+            for told in _told(differ, asker, tally):
+                if told.oid != oids[at]:
+                    break  # git passes over what it does not have
+                yield told
+                at += 1
+            differ.close()
+            if at == began_at:
+                raise ObjectMissing(self.repository, oids[at].decode(), f"object {oids[at].decode()} is missing")
 
-    def _made(self, chunk: _Chunk) -> Iterator[Contents]:
-        self._lengths.learn(chunk.asked, self._sizes.some_lines(len(chunk.asked)))
-        for oid in chunk.oids:
+    def _made(self, batch: _Batch, tally: Tally) -> Iterator[Contents]:
+        self._lengths.learn(batch.asked, self._sizes.some_lines(len(batch.asked)))
+        length = self._lengths.of
+        for oid, rows, complete in batch.commits:
             found = self._answered_object(oid)
             if found is None:
                 raise ObjectMissing(self.repository, oid.decode(), f"object {oid.decode()} is missing")
-            yield Contents(oid, found[1], tuple(self._file(*row) for row in sorted(chunk.rows.get(oid, ()), key=_path)))
+            for path, old, new, added in rows[: tally.most]:
+                tally.add(path, old, new, (length(old), length(new)), added=added)
+            yield tally.ended(oid, found[1], complete=complete and len(rows) <= tally.most)
 
-    def _file(self, path: bytes, old: bytes | None, new: bytes | None, added: bool) -> FileChange:  # noqa: FBT001 - a row's field
-        return file_change(path, old, new, (self._lengths.of(old), self._lengths.of(new)), added=added)
+
+class _Asker:
+    """Asks one `git diff-tree` after another, and one `git cat-file` once, for commits in their order: a chunk at a time."""
+
+    def __init__(self, oids: Sequence[bytes], objects: Child) -> None:
+        self._oids = oids
+        self._objects = objects
+        self._objects_asked = 0
+        self.end = secrets.token_hex(16).encode() + b"\n"
+
+    def begin(self, differ: Child, at: int) -> None:
+        """Ask `differ` from `at` on, two chunks to begin with."""
+        self._differ = differ
+        self._at = at
+        self.pending = 0
+        """How many chunks it was asked for and has not answered to their end."""
+        self.go_on()
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Ask for the next chunk, if there is one."""
+        oids = self._oids[self._at : self._at + CHUNK]
+        if oids:
+            self._at += len(oids)
+            self.pending += 1
+            self._differ.send(b"".join(oid + b"\n" for oid in oids) + self.end)
+            fresh = self._oids[self._objects_asked : self._at]
+            self._objects_asked = max(self._objects_asked, self._at)
+            self._objects.send(b"".join(oid + b"\n" for oid in fresh))
+
+
+def _told(differ: Child, asker: _Asker, tally: Tally) -> Iterator[_Told]:
+    """git-diff-tree(1), "Raw output format" and "diff format for merges", with -z: commits, each with what it changed.
+
+    Ends early after a commit with so many files that waiting for the rest of them would be endless.
+    """
+    oid = b""
+    rows: list[_Row] = []
+    passed_over = 0
+    fields = differ.fields(asker.end)
+    for field in fields:
+        if field.startswith(b":"):
+            path = next(fields)
+            if len(rows) < tally.most:
+                rows.append(_merged(field, path) if field.startswith(b"::") else _row(field, path))
+                continue
+            passed_over += 1
+            if passed_over < _PASSED_OVER:
+                continue
+        if oid:
+            yield _Told(oid, _in_order(rows), not passed_over)
+        if passed_over >= _PASSED_OVER:
+            return
+        oid, rows, passed_over = field, [], 0
+        if field == asker.end:
+            oid = b""
+            asker.pending -= 1
+            asker.go_on()
+            if not asker.pending:
+                return
+
+
+def _row(field: bytes, path: bytes) -> _Row:
+    old_mode, new_mode, old, new, _ = field[1:].split(b" ")
+    return path, _blob(old_mode, old), _blob(new_mode, new), old_mode == _NO_MODE
+
+
+def _merged(field: bytes, path: bytes) -> _Row:
+    told = field.lstrip(b":").split(b" ")
+    parents = len(field) - len(field.lstrip(b":"))
+    modes, oids = told[: parents + 1], told[parents + 1 :]
+    added = all(mode == _NO_MODE for mode in modes[:parents])
+    return path, _blob(modes[0], oids[0]), _blob(modes[parents], oids[parents]), added
+
+
+def _blob(mode: bytes, oid: bytes) -> bytes | None:
+    return None if mode == _NO_MODE else _SUBMODULE if mode == _SUBMODULE_MODE else oid
+
+
+def _in_order(rows: list[_Row]) -> list[_Row]:
+    """Sorted by path. Where a tree was not sorted git tells a file twice, as gone and as come: it is one that changed, or did not."""
+    rows.sort(key=_path)
+    if all(one[0] != other[0] for one, other in pairwise(rows)):
+        return rows
+    found: list[_Row] = []
+    for path, same in groupby(rows, key=_path):
+        told = list(same)
+        old = next((row[1] for row in told if row[1] is not None), None)
+        new = next((row[2] for row in told if row[2] is not None), None)
+        if old != new:
+            found.append((path, old, new, old is None))
+    return found
 
 
 class _Lengths:
@@ -243,36 +360,10 @@ def _length(line: bytes) -> int | None:
     return int(size) if size.isdigit() else None
 
 
-def _links(line: bytes) -> tuple[bytes, Links | None]:
+def _links(lines: Iterator[bytes]) -> Iterator[tuple[bytes, Links | None]]:
     """Of `TIME OID PARENT...`; the dates that git may read otherwise than `objects.links` does are left to that."""
-    stamp, oid, *parents = line.split(b" ")
-    time = int(stamp)
-    return oid, Links(tuple(parents), time) if 0 < time < _LATEST_S else None
-
-
-def _rows(answer: bytes) -> dict[bytes, list[_Row]]:
-    """git-diff-tree(1), "Raw output format" and "diff format for merges", with -z: commits, each with what it changed."""
-    found: dict[bytes, list[_Row]] = {}
-    rows: list[_Row] = []
-    fields = iter(answer.split(b"\0"))
-    for field in fields:
-        if field.startswith(b"::"):
-            rows.append(_merged(field, next(fields)))
-        elif field.startswith(b":"):
-            old_mode, new_mode, old, new, _ = field[1:].split(b" ")
-            rows.append((next(fields), _blob(old_mode, old), _blob(new_mode, new), old_mode == _NO_MODE))
-        elif field:
-            rows = found[field] = []
-    return found
-
-
-def _merged(field: bytes, path: bytes) -> _Row:
-    told = field.lstrip(b":").split(b" ")
-    parents = len(field) - len(field.lstrip(b":"))
-    modes, oids = told[: parents + 1], told[parents + 1 :]
-    added = all(mode == _NO_MODE for mode in modes[:parents])
-    return path, _blob(modes[0], oids[0]), _blob(modes[parents], oids[parents]), added
-
-
-def _blob(mode: bytes, oid: bytes) -> bytes | None:
-    return None if mode == _NO_MODE else _SUBMODULE if mode == _SUBMODULE_MODE else oid
+    for line in lines:
+        stamp, oid, *parents = line.rstrip().split(b" ")
+        if stamp != b"commit":  # the line that rev-list puts before each format; 2.33 can leave it out
+            time = int(stamp) if stamp.isdigit() else 0
+            yield oid, Links(tuple(parents), time) if 0 < time < _LATEST_S else None

@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from tests.bench import peers, repositories
@@ -205,10 +206,12 @@ def _rows(runs: Mapping[str, list[Run]], commits: int, goals: Mapping[str, list[
 
 
 def main() -> None:
-    """Measure and print, section by section, then the goals that were not met."""
+    """Measure and print, section by section, then the goals that were not met; those of a quick run are not judged."""
     parts = ("git", "crossover", "refs", "hg")
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="up to 1,000 commits, 500 refs, 3 rounds: a few minutes")
+    parser.add_argument(
+        "--quick", action="store_true", help="up to 1,000 commits, 500 refs, 3 rounds: a few minutes; no goal is judged"
+    )
     parser.add_argument("--only", nargs="+", choices=parts, default=parts, metavar="PART", help=f"some of: {', '.join(parts)}")
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="how often each program is run (5)")
     parser.add_argument(
@@ -218,6 +221,8 @@ def main() -> None:
     options = parser.parse_args()
     measured = []
     for section in sections(options):
+        if options.quick:
+            section.rows = [replace(row, goals=[replace(goal, judged=False) for goal in row.goals]) for row in section.rows]
         measured.append(section)
         print(section, flush=True)
     missed = [
@@ -225,9 +230,10 @@ def main() -> None:
         for section in measured
         for row in section.rows
         for goal in row.goals
-        if not goal.met
+        if goal.met is False
     ]
-    print("", "goals not met:" if missed else "no goal was missed", *missed, sep="\n")
+    unmissed = "no goal was judged: they are for the full run" if options.quick else "no goal was missed"
+    print("", "goals not met:" if missed else unmissed, *missed, sep="\n")
     if options.json:
         options.json.write_text(as_json(measured))
 

@@ -17,13 +17,19 @@ class Goal:
     value: float
     most: float | None = None
     least: float | None = None
+    judged: bool = True
+    """False in a run that the goals are not for."""
 
     @property
-    def met(self) -> bool:
-        """Whether it is."""
+    def met(self) -> bool | None:
+        """Whether it is; None: it is not judged."""
+        if not self.judged:
+            return None
         return (self.most is None or self.value <= self.most) and (self.least is None or self.value >= self.least)
 
     def __str__(self) -> str:
+        if not self.judged:
+            return f"{self.figure} {self.value:.2f}"
         bound = f"<= {self.most:g}" if self.most is not None else f">= {self.least:g}"
         return f"{self.figure} {self.value:.2f} {bound} {'met' if self.met else 'NOT MET'}"
 

@@ -86,6 +86,9 @@ def test_a_push_waits_is_drained_and_stands_in_the_record(pushed, receiver, stat
     doctor = oberon("doctor", path)
     assert {line.split()[0] for line in doctor.stdout.splitlines()} == {"ok"}
     assert oberon("run", "--drain", "--state-dir", state_dir).stdout == "delivered 0, waiting 0, dead 0\n"
+    tried = json.loads(oberon("test", path, "ci", "--last", "--json").stdout)
+    assert (tried["made"], tried["outcome"]) == ("read again with today's settings", "delivered")
+    assert receiver.requests[-1].payload() == request.payload()
 
 
 def test_redeliver_starts_a_worker_that_delivers(pushed, receiver, state_dir, left_running):

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from brokers.config import Settings
-from githooks.reading import read
+from githooks.reading import RepositoryUnreadable, read
+from githooks.reading.with_both import CROSSOVER
+from payload.build import compose
 from tests.support.git import GitServer
 from tests.support.histories import Planned, build, event, point
 
@@ -27,14 +29,17 @@ from payload.push import Event
 asked = json.load(sys.stdin)
 told = []
 with opened(Event.from_record(asked["event"]), Settings(**asked["settings"]), progress=lambda *at: told.append(at)) as reading:
-    count = size = 0
+    count, sizes, files, kept = 0, [], [], []
     for commit in reading.commits:
         count += 1
-        size += commit.size
+        sizes.append(commit.size)
+        files = [*files, [len(commit.files), commit.more_files]][:3]
+        kept = [*kept, commit][-1000:]
 print(json.dumps({
     "total": reading.total_commits,
     "count": count,
-    "size": size,
+    "size": None if None in sizes else sum(sizes),
+    "files": files,
     "last": commit.node,
     "revision": commit.revision,
     "listed": len(reading.refs[0].commits),
@@ -76,6 +81,68 @@ def test_a_600_mb_blob_is_not_read_for_its_size(git_server, tmp_path, packed):
         of_large, of_small = (told_by_a_process(whole(server, commit), git_reader=lane) for commit in commits)
         assert (of_large["size"], of_small["size"]) == (600 * MIB, 1)
         assert of_large["peak_bytes"] - of_small["peak_bytes"] < 20 * MIB
+
+
+def nested(server, levels, width):
+    """A tree of WIDTH to the LEVELS files, from as many objects as it has levels."""
+    entry = "100644 blob " + server.git("hash-object", "-w", "--stdin", input="x")
+    for _ in range(levels):
+        lines = "".join(f"{entry}\tn{number}\n" for number in range(width))
+        entry = "040000 tree " + server.git("mktree", input=lines)
+    return entry.split()[2]
+
+
+@pytest.mark.parametrize("lane", ["dulwich", "auto"])
+def test_a_kilobyte_that_unfolds_to_ten_million_files_is_looked_at_no_further_than_counts(git_server, lane):
+    server = git_server()
+    trees = [server.git("mktree", input=""), nested(server, 7, 10)]
+    commits = []
+    for number in range(CROSSOVER + 2):
+        parents = ["-p", commits[-1]] if commits else []
+        tree = trees[1] if number == 1 else trees[0]
+        commits.append(server.git("commit-tree", "-m", f"{number}", *parents, tree, input=""))
+    told = told_by_a_process(whole(server, commits[-1]), git_reader=lane)
+    assert (told["count"], told["size"]) == (CROSSOVER + 2, None)
+    assert told["files"] == [[0, 0], [1000, 99_000], [1000, 99_000]]
+    assert told["peak_bytes"] < 200 * MIB
+
+
+def test_git_alone_gives_up_a_commit_of_so_many_files(git_server):
+    server = git_server()
+    commit = server.git("commit-tree", "-m", "x", nested(server, 8, 10), input="")
+    with pytest.raises(RepositoryUnreadable, match=r"git diff-tree failed: .*memory"):
+        read(whole(server, commit), Settings(git_reader="git"))
+
+
+@pytest.mark.parametrize("lane", ["dulwich", "git"])
+def test_what_is_not_listed_counts(git_server, lane):
+    server = git_server()
+    files = {b"f%04d" % number: ("100644", b"x" * number) for number in range(1500)}
+    made = build(server, [Planned(files=files), Planned((0,), files=dict.fromkeys(files))])
+    point(server, {MAIN: made[1]})
+    settings = Settings(git_reader=lane, max_files=1000)
+    first, second = read(whole(server, made[1]), settings).commits
+    assert [(len(one.files), one.more_files, one.total_files) for one in (first, second)] == [(1000, 500, 1500)] * 2
+    assert (first.size, second.size) == (sum(range(1500)), -sum(range(1500)))
+    assert first.files[-1].path == "f0999"
+    details = compose(read(whole(server, made[1]), settings))["oberon"]["commits"][made[0]]
+    assert (details["total_files"], len(details["files"]), details["truncated"]) == (1500, 1000, ["files"])
+
+
+@pytest.mark.parametrize("lane", ["dulwich", "git"])
+def test_long_messages_are_cut_as_they_are_read(git_server, lane):
+    server = git_server()
+    plan = [
+        Planned((index - 1,) if index else (), 1_700_000_000 + index, message=b"%d " % index + b"m" * 3_000_000)
+        for index in range(60)
+    ]
+    made = build(server, plan)
+    point(server, {MAIN: made[-1]})
+    told = told_by_a_process(whole(server, made[-1]), git_reader=lane)
+    assert (told["count"], told["last"]) == (60, made[-1])
+    assert told["peak_bytes"] < 120 * MIB
+    commit = read(whole(server, made[-1]), Settings(git_reader=lane, max_commits=1)).commits[0]
+    assert 65_536 < len(commit.message) < 65_536 + 8
 
 
 @pytest.fixture(scope="module")

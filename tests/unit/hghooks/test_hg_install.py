@@ -91,7 +91,11 @@ def test_lines_by_hand_are_left_alone(repository):
     done = install.install(repository)
     assert (done.changed, "lines of your own" in done.told) == (False, True)
     undone = install.uninstall(repository)
-    assert (undone.changed, "take them out" in undone.told) == (False, True)
+    assert undone.told == (
+        f"{hgrc} has no lines that `oberon install` wrote, but the hook still is in place, "
+        f"in lines of your own ({hgrc}:2, {hgrc}:3): take out {hgrc}:2 and {hgrc}:3"
+    )
+    assert undone.changed is False
 
 
 @pytest.mark.parametrize(("by_hand", "added"), [(CHANGEGROUP, BOOKMARK), (BOOKMARK, CHANGEGROUP)])
@@ -103,8 +107,91 @@ def test_the_line_that_is_missing_is_added(repository, by_hand, added):
     with_hook = hgrc.read_bytes()
     assert (with_hook.count(by_hand), with_hook.count(added)) == (1, 1)
     assert install.install(repository).changed is False
-    assert install.uninstall(repository).changed
+    undone = install.uninstall(repository)
+    assert (undone.changed, hgrc.read_bytes()) == (True, before)
+    assert undone.told == (
+        f"took our lines out of {hgrc}, but the hook still is in place, in lines of your own ({hgrc}:2): take out {hgrc}:2"
+    )
+
+
+@pytest.mark.parametrize("line", [b"hghooks =", b"hgext.hghooks =", b"tell = /srv/oberon/hghooks"])
+def test_the_extension_has_the_hook_in_place(repository, line):
+    hgrc = repository / ".hg" / "hgrc"
+    before = b"[extensions]\n" + line + b"\n"
+    hgrc.write_bytes(before)
+    done = install.install(repository)
+    assert (done.changed, hgrc.read_bytes()) == (False, before)
+    assert done.told == f"the hook is in place already, by the extension hghooks ({hgrc}:2)"
+    undone = install.uninstall(repository)
+    assert (undone.changed, hgrc.read_bytes()) == (False, before)
+    assert undone.told.endswith(f"still is in place, by the extension hghooks ({hgrc}:2): take out {hgrc}:2")
+
+
+def test_the_extension_came_after_our_lines(repository):
+    hgrc = repository / ".hg" / "hgrc"
+    install.install(repository)
+    with hgrc.open("ab") as file:
+        file.write(b"[extensions]\nhghooks =\n")
+    assert "by the extension hghooks" in install.install(repository).told
+    undone = install.uninstall(repository)
+    assert (undone.changed, hgrc.read_bytes()) == (True, b"[extensions]\nhghooks =\n")
+    assert undone.told.startswith(f"took our lines out of {hgrc}, but the hook still is in place, by the extension")
+
+
+@pytest.mark.parametrize(
+    ("shared", "off"),
+    [
+        (b"[extensions]\nhghooks =\n", b"[extensions]\nhghooks = !\n"),
+        (b"[hooks]\n" + CHANGEGROUP + BOOKMARK, b"[hooks]\nchangegroup.oberon =\ntxnclose-bookmark.oberon =\n"),
+    ],
+)
+def test_a_file_of_many_repositories(hg_server, tmp_path, monkeypatch, shared, off):
+    server = hg_server()
+    hgrc = server.path / ".hg" / "hgrc"
+    (tmp_path / "all.rc").write_bytes(shared)
+    monkeypatch.setenv("HGRCPATH", str(tmp_path / "all.rc"))
+    assert "in place already" in install.install(server.path).told
+    told = install.uninstall(server.path).told
+    assert f"take out {tmp_path}/all.rc:2" in told
+    for line in off.splitlines()[1:]:
+        assert f"`{line.decode()}` under" in told
+    with hgrc.open("ab") as file:
+        file.write(off)
+    assert install.uninstall(server.path).told == f"{hgrc} has no hook of ours"
+
+
+@pytest.mark.parametrize("name", ["changegroup", "txnclose-bookmark"])
+@pytest.mark.parametrize(
+    ("value", "told"), [("/bin/echo hi", "another hook has this name: /bin/echo hi"), ("", "switches the hook off")]
+)
+@pytest.mark.parametrize("ours", [False, True])
+@pytest.mark.parametrize("extension", ["", "[extensions]\nhghooks =\n"])
+def test_another_hook_of_that_name_is_kept(repository, name, value, told, ours, extension):
+    hgrc = repository / ".hg" / "hgrc"
+    if ours:
+        install.install(repository)
+    with hgrc.open("a") as file:
+        file.write(f"{extension}[hooks]\n{name}.oberon = {value}\n")
+    before = hgrc.read_bytes()
+    with pytest.raises(ConfigError, match=told) as refused:
+        install.install(repository)
     assert hgrc.read_bytes() == before
+    assert refused.value.setting == f"hooks.{name}.oberon"
+    assert refused.value.origin == f"{hgrc}:{len(before.splitlines())}"
+    assert "then install" in refused.value.remedy
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # Mercurial does not close what it includes
+def test_as_hg_reads_it(hg_server, tmp_path):
+    server = hg_server()
+    hgrc = server.path / ".hg" / "hgrc"
+    (tmp_path / "hooks.rc").write_bytes(b"[hooks]\n" + CHANGEGROUP + BOOKMARK)
+    server.hgrc(f"%include {tmp_path}/hooks.rc\n")
+    assert f"{tmp_path}/hooks.rc:2, {tmp_path}/hooks.rc:3" in install.install(server.path).told
+    server.hgrc("[hooks]\n%unset txnclose-bookmark.oberon\n")
+    assert install.install(server.path).changed
+    assert (hgrc.read_bytes().count(CHANGEGROUP), hgrc.read_bytes().count(BOOKMARK)) == (0, 1)
+    assert server.hg("config", "hooks.txnclose-bookmark.oberon") == "python:hghooks.bookmarks.hook"
 
 
 @pytest.mark.parametrize("before", OTHERS)

@@ -39,3 +39,5 @@ def test_an_unknown_one(oberon):
     ran = oberon("brokers", "pots")
     assert ran.code == 2
     assert "post" in ran.err
+    assert "brokerPath" in ran.err
+    assert "--path DIR" in ran.err

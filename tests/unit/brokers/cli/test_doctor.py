@@ -197,6 +197,80 @@ def test_settings_of_no_service(well, oberon):
     assert "git config service.NAME.broker post" in ran.out
 
 
+LINKS = ("oberon.links", "oberon.repositoryUrl", "oberon.commitUrl", "oberon.compareUrl")
+
+
+def links(ran):
+    return {name: check for name, check in checks(ran).items() if name in LINKS}
+
+
+@pytest.mark.parametrize(
+    ("settings", "null"),
+    [
+        ({"links": "cgit"}, {"oberon.links": "repository, commit, compare"}),
+        ({"links": "sourcehut"}, {"oberon.links": "repository, commit"}),
+        (
+            {"links": "cgit", "commitUrl": "https://x.example/{node}", "compareUrl": "{canonUrl}/{old}/{new}"},
+            {"oberon.links": "repository", "oberon.compareUrl": "compare"},
+        ),
+        ({"commitUrl": "https://x.example/{node}"}, {}),
+        ({"repositoryUrl": "{canonUrl}/{path}"}, {"oberon.repositoryUrl": "repository"}),
+        ({"links": "gitea"}, {}),  # it tells its address
+        ({"links": "none"}, {}),
+        ({}, {}),
+        ({"links": "cgit", "canonUrl": "https://git.example.org"}, {}),
+    ],
+)
+def test_links_that_have_no_address(well, oberon, settings, null):
+    for name, value in settings.items():
+        well.server.config(f"oberon.{name}", value)
+    ran = oberon("doctor", well.path, "--json")
+    assert ran.code == 0
+    found = links(ran)
+    assert {name: check["level"] for name, check in found.items()} == dict.fromkeys(null, "warning")
+    for name, pages in null.items():
+        assert found[name]["told"] == f"oberon.canonUrl is not set, so these links are null: {pages} (in {well.path}/config)"
+        assert found[name]["remedy"] == f"git --git-dir={well.path} config oberon.canonUrl https://git.example.org"
+
+
+def test_links_whose_address_is_wrong_are_told_once(well, oberon):
+    well.server.config("oberon.links", "cgit")
+    well.server.config("oberon.canonUrl", "git.example.org")
+    ran = oberon("doctor", well.path, "--json")
+    assert ran.code == 2
+    assert (links(ran), checks(ran)["oberon.canonUrl"]["level"]) == ({}, "error")
+
+
+@pytest.mark.parametrize(("interface", "fits"), [("hgweb", False), ("hg-serve", False), ("cgit", True), ("kallithea", True)])
+def test_links_of_another_kind_of_repository(well, oberon, interface, fits):
+    well.server.config("oberon.canonUrl", "https://git.example.org")
+    well.server.config("oberon.links", interface)
+    ran = oberon("doctor", well.path, "--json")
+    assert ran.code == 0
+    found = links(ran)
+    assert set(found) == (set() if fits else {"oberon.links"})
+    for check in found.values():
+        assert check["level"] == "warning"
+        assert f"{interface} shows hg repositories, and this is one of git" in check["told"]
+        assert "cgit" in check["remedy"]
+        assert "hgweb" not in check["remedy"]
+
+
+def test_links_of_a_mercurial_repository(hg_server, oberon_apart):
+    server = hg_server()
+    server.hgrc("[oberon]\nlinks = cgit\n")
+    found = [
+        check for check in oberon_apart("doctor", server.path, "--json").json()["checks"] if check["looked_at"] == "oberon.links"
+    ]
+    assert [check["level"] for check in found] == ["warning", "warning"]
+    assert "cgit shows git repositories, and this is one of hg" in found[0]["told"]
+    assert f"{server.path}/.hg/hgrc:2" in found[0]["told"]
+    assert "hgweb" in found[0]["remedy"]
+    assert found[1]["remedy"] == f"write `canonUrl = https://hg.example.org` under [oberon] in {server.path}/.hg/hgrc"
+    server.hgrc("links = hgweb\ncanonUrl = https://hg.example.org\n")
+    assert links(oberon_apart("doctor", server.path, "--json")) == {}
+
+
 def test_mercurial(hg_server, oberon_apart, state_dir):
     server = hg_server()
     server.hgrc(f"[oberon]\nstatedir = {state_dir}\n[services]\nci.broker = post\nci.url = https://ci.example.org/hook\n")

@@ -31,6 +31,11 @@ def test_every_command_has_a_help_with_description_and_examples(name, oberon):
 
 
 @pytest.mark.parametrize("name", OURS)
+def test_a_description_is_wrapped(name):
+    assert max(map(len, parser_of(name).description.splitlines())) <= 120
+
+
+@pytest.mark.parametrize("name", OURS)
 def test_every_option_tells_what_it_does(name):
     assert [action.dest for action in parser_of(name)._actions if not action.help] == []
 

@@ -79,6 +79,49 @@ def test_a_line_for_each_commit(clone, git_server, oberon, tmp_path, run):
     assert oberon("payload", "--lines", "--dialect", "bitbucket", path, "0", "main", "main").code == 2
 
 
+def test_wrong_settings_are_told(clone, oberon, tmp_path, run):
+    path = tmp_path / "team/app.git"
+    for key, value in {"oberon.maxCommits": "many", "service.ci.broker": "post", "service.ci.url": "ftp://h"}.items():
+        run(["git", f"--git-dir={path}", "config", key, value])
+    ran = oberon("payload", path, "main~1", "main", "main")
+    assert (ran.code, len(ran.json()["commits"])) == (0, 1)
+    [told] = ran.err.splitlines()
+    assert told.startswith(f"warning: oberon.maxCommits in {path}/config: ")
+    assert f"error: {told.removeprefix('warning: ')}" in oberon("services", path).out
+    ran = oberon("payload", path, "main~1", "main", "main", "--service", "ci")
+    assert ran.code == 0
+    assert [line.split(" in ")[0] for line in ran.err.splitlines()] == ["warning: oberon.maxCommits", "warning: service.ci.url"]
+
+
+def test_a_ref_that_does_not_count_is_told(clone, oberon, tmp_path, run):
+    path = tmp_path / "team/app.git"
+    ran = oberon("payload", path, "0", "main", "refs/notes/review")
+    assert (ran.code, ran.json()["oberon"]["refs"]) == (0, [])
+    told = "warning: refs/notes/review begins with none of oberon.refs (refs/heads/ refs/tags/): a push to it tells nobody\n"
+    assert ran.err == told
+    assert oberon("payload", "--lines", path, "0", "main", "refs/notes/review").err == told
+    assert oberon("payload", path, "0", "main", "main").err == ""
+    run(["git", f"--git-dir={path}", "config", "oberon.refs", "refs/notes/"])
+    ran = oberon("payload", path, "0", "main", "refs/notes/review")
+    assert (ran.err, len(ran.json()["oberon"]["refs"])) == ("", 1)
+
+
+def test_the_help_is_wrapped_and_names_what_cannot_be_tried(oberon):
+    ran = oberon("payload", "--help")
+    described = ran.out.partition("positional arguments:")[0]
+    assert max(map(len, described.splitlines())) <= 100
+    assert "bookmarks" in described
+    assert "other refs hold" in " ".join(described.split())
+
+
+@pytest.mark.parametrize("arguments", [[], ["app.git"]])
+def test_what_is_missing_is_named_as_in_the_usage(oberon, arguments):
+    ran = oberon("payload", *arguments)
+    assert ran.code == 2
+    assert ran.err.splitlines()[-1].endswith("OLD NEW REF / FIRST LAST")
+    assert "REVISION" not in ran.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -110,3 +153,7 @@ def test_mercurial(hg_server, oberon_apart):
     lines = oberon_apart("payload", "--lines", server.path, "0", "tip").out.splitlines()
     assert [json.loads(line)["revision"] for line in lines] == [0, 1, 2]
     assert "FIRST LAST" in oberon_apart("payload", server.path, "tip").err
+    server.hgrc("[oberon]\nmaxcommits = many\n")
+    warned = oberon_apart("payload", server.path, "0", "tip")
+    assert (warned.code, warned.err.count("\n")) == (0, 1)
+    assert warned.err.startswith("warning: oberon.maxCommits in ")

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import json
 import time
+from importlib import resources
 
+import jsonschema
 import pytest
 
 from payload import samples
@@ -31,7 +34,8 @@ def test_the_last_push(posting, receiver, oberon):
     told = oberon("test", posting.path, "ci", "--last", "--json").json()
     [request] = receiver.requests
     assert request.payload()["commits"][0]["raw_node"] == posting.server.node("main")
-    assert (told["payload"], told["outcome"], told["note"]) == ("the last push", "delivered", "200 OK")
+    assert (told["payload"], told["made"]) == ("the last push", "read again with today's settings")
+    assert (told["outcome"], told["note"]) == ("delivered", "200 OK")
     assert told["exchanges"][0]["status"] == 200
     # Nothing of it is in the record.
     assert len(oberon("deliveries", "--json", "--state-dir", posting.state_dir).json()["deliveries"]) == 2
@@ -131,3 +135,88 @@ def test_mercurial(hg_server, receiver, oberon_apart, state_dir):
     server.hgrc(f"[oberon]\nstatedir = {state_dir}\n[services]\nci.broker = post\nci.url = {receiver.url}\n")
     assert oberon_apart("test", server.path, "ci").code == 0
     assert receiver.requests[0].payload()["repository"]["scm"] == "hg"
+
+
+DIFFER = """
+import json
+class Differ(BaseBroker):
+    needs = {"diff"}
+    def handle(self, payload):
+        print(json.dumps(payload))
+"""
+
+
+@pytest.fixture
+def patches(git_repo, broker_file):
+    """A repository whose last push was recorded before a service with a broker that needs patches was named."""
+    git_repo.record()
+    git_repo.drain()
+    broker_file("differ", DIFFER)
+    git_repo.server.config("service.mail.broker", "differ")
+    return git_repo
+
+
+def test_the_last_push_is_read_again_with_what_the_broker_needs_and_the_settings_of_today(patches, oberon):
+    patches.server.config("oberon.name", "Renamed since")
+    patches.server.config("service.mail.enabled", "false")
+    node = patches.server.node("main")
+    ran = oberon("test", patches.path, "mail", "--json")
+    assert (ran.code, ran.err) == (0, "")
+    sent = json.loads(ran.json()["printed"])
+    assert sent["oberon"]["commits"][node]["diff"] == patches.server.git("show", "--format=", node) + "\n"
+    assert sent["repository"]["name"] == "Renamed since"
+    assert sent["oberon"]["sequence"] == 1
+    assert "the last push, read again with today's settings, to mail (differ)" in oberon("test", patches.path, "mail").out
+
+
+def test_a_last_push_that_cannot_be_read_again_is_sent_as_it_was_recorded(patches, oberon):
+    node = patches.server.node("main")
+    (patches.server.path / "objects" / node[:2] / node[2:]).unlink()
+    ran = oberon("test", patches.path, "mail", "--json")
+    assert ran.code == 0
+    assert ran.err.startswith("warning: the last push cannot be read again, so this is its payload as it was recorded; it lacks")
+    assert ran.err.count("\n") == 1
+    assert (ran.json()["payload"], ran.json()["made"]) == ("the last push", "as it was recorded")
+    assert json.loads(ran.json()["printed"])["commits"][0]["raw_node"] == node
+
+
+def test_a_sample_has_made_up_patches_for_a_broker_that_needs_them(patches, oberon, tmp_path, run):
+    schema = json.loads(resources.files("payload").joinpath("payload.schema.json").read_text("utf-8"))
+    for name in samples.names():
+        told = oberon("test", patches.path, "mail", "--sample", name, "--json").json()
+        sent = json.loads(told["printed"])
+        if not sent.get("oberon", {}).get("commits"):
+            assert told["made"] is None
+            continue
+        assert told["made"] == "with made-up diffs"
+        jsonschema.validate(sent, schema)
+        for details in sent["oberon"]["commits"].values():
+            # git reads them, and finds the files in them that the sample names.
+            (tmp_path / "sample.patch").write_text(details["diff"])
+            found = run(["git", "apply", "--numstat", "-z", tmp_path / "sample.patch"]).stdout
+            assert [line.split("\t")[2] for line in found.split("\0")[:-1]] == [file["file"] for file in details["files"]]
+
+
+def test_a_dry_run_of_an_own_broker_says_that_its_code_was_run(git_repo, oberon):
+    ran = oberon("test", git_repo.path, "good", "--dry-run")
+    assert ran.code == 0
+    assert "seen kettle" in ran.out
+    assert "nothing was sent" not in ran.out
+    told = "the broker's own code was run; only what goes through Oberon's transport was held back"
+    assert ran.out.splitlines()[-1] == told
+
+
+def test_wrong_settings_are_told_beside_a_test(posting, oberon):
+    posting.server.config("oberon.maxCommits", "many")
+    ran = oberon("test", posting.path, "ci", "--dry-run")
+    assert ran.code == 0
+    assert ran.err.startswith("warning: oberon.maxCommits in ")
+    posting.server.config("service.ci.url", "ftp://example.org")
+    posting.server.config("service.ci.timeout", "soonish")
+    ran = oberon("test", posting.path, "ci", "--dry-run")
+    assert ran.code == 2
+    assert [line.split(" in ")[0] for line in ran.err.splitlines()] == [
+        "warning: oberon.maxCommits",
+        "warning: service.ci.url",
+        "error: service.ci.timeout",
+    ]

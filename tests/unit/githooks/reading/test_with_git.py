@@ -65,7 +65,7 @@ def test_dates_that_git_may_read_otherwise_are_left_to_be_read(server, time):
 @pytest.mark.parametrize("count", [0, 1, CHUNK, CHUNK + 1, 2 * CHUNK, 600])
 def test_contents_of_any_number_of_commits(server, nodes, lane, count):
     asked = [(oid, Links((), 0)) for oid in nodes[:count]]
-    told = list(lane.contents(asked))
+    told = list(lane.contents(asked, 1000))
     assert [one.oid for one in told] == nodes[:count]
     assert all(one.raw.startswith(b"tree ") for one in told)
     expected = [
@@ -82,7 +82,7 @@ def test_contents_of_any_number_of_commits(server, nodes, lane, count):
 def test_a_missing_commit_among_them_is_named(nodes, lane):
     missing = b"0123456789abcdef" * (len(nodes[0]) // 16) + b"0" * (len(nodes[0]) % 16)
     with pytest.raises(ObjectMissing) as told:
-        list(lane.contents([(oid, Links((), 0)) for oid in (nodes[0], missing, nodes[1])]))
+        list(lane.contents([(oid, Links((), 0)) for oid in (nodes[0], missing, nodes[1])], 1000))
     assert told.value.oid == missing.decode()
 
 
@@ -104,7 +104,7 @@ def test_lengths_are_remembered_within_bounds(server, monkeypatch):
     made = build(server, plan)
     point(server, {MAIN: made[-1]})
     with GitLane(event(server.path, [(MAIN, None, made[-1])], time=0.0)) as lane:
-        told = [one.files for one in lane.contents([(node.encode(), Links((), 0)) for node in made])]
+        told = [one.files for one in lane.contents([(node.encode(), Links((), 0)) for node in made], 1000)]
     sizes = {}
     for index, (size, files) in enumerate(zip(dice, told, strict=True)):
         for path, new in (("a", size), (f"b{size}", len(str(index)))):
