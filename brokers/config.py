@@ -106,7 +106,13 @@ class Settings:
     max_files: int = _option("maxFiles", "integer", "1000", "files in a payload, per commit")
     max_message_bytes: int = _option("maxMessage", "bytes", "64k", "length of a message in a payload")
     max_diff_bytes: int = _option("maxDiff", "bytes", "256k", "length of a diff in a payload, per commit")
-    git_reader: str = _option("gitReader", "choice", "auto", "how git repositories are read", ("auto", "dulwich", "git"))
+    git_reader: str = _option(
+        "gitReader",
+        "choice",
+        "auto",
+        "how git repositories are read: in process, over the git binary, or by size",
+        ("auto", "dulwich", "git"),
+    )
     git_revision: str = _option("gitRevision", "choice", "count", "whether git commits get a number", ("count", "off"))
     refs: tuple[str, ...] = _option("refs", "list", "refs/heads/ refs/tags/", "git: which refs count, by their beginning")
     sources: tuple[str, ...] = _option("sources", "list", "serve push", "hg: which sources of a changegroup count")

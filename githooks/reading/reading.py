@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Self
 
 from brokers.config import Settings
@@ -20,6 +21,7 @@ from payload import text
 from payload.push import Commit, Event, RefChange, RefKind, Repository
 
 PROGRESS_EVERY_S = 0.25
+_ONE_MORE = 4  # bytes, at least a character: whoever cuts the text to its limit sees that there was more
 
 
 class Reading:
@@ -68,7 +70,7 @@ class Reading:
         kept = order[-settings.max_commits :] if settings.max_commits else []
         self._kept = [(oid, found[oid]) for oid in kept]
         self._branches = {oid: _branch(owners[oid]) for oid in kept}
-        self.refs = tuple(_ref_changes(lane, graph, moves, owners, found, kept))
+        self.refs = tuple(_ref_changes(lane, graph, moves, owners, found, kept, settings.max_message_bytes))
         self._numbers: Mapping[bytes, int | None] = {}
         if settings.git_revision == "count":
             commits = [(oid, links.parents) for oid, links in self._kept]
@@ -113,7 +115,7 @@ class Reading:
             parents=tuple(parent.decode("ascii") for parent in links.parents),
             author=parsed.author,
             committer=parsed.committer,
-            message=text.cut(parsed.message, self._max_message_bytes + 4)[0],  # a character more: whoever cuts it sees that
+            message=text.cut(parsed.message, self._max_message_bytes + _ONE_MORE)[0],
             branch=self._branches[oid],
             revision=self._numbers.get(oid),
             files=contents.files,
@@ -139,12 +141,16 @@ def _ref_changes(
     owners: Mapping[bytes, ref_changes.Move],
     found: Mapping[bytes, Links],
     kept: Sequence[bytes],
+    max_message_bytes: int,
 ) -> Iterator[RefChange]:
     own: dict[bytes, list[str]] = {one.name: [] for one in moves}
     for oid in kept:
         own[owners[oid].name].append(oid.decode("ascii"))
     for one in moves:
-        yield ref_changes.ref_change(lane, graph, one, found, own[one.name])
+        change = ref_changes.ref_change(lane, graph, one, found, own[one.name])
+        if change.message is not None:
+            change = replace(change, message=text.cut(change.message, max_message_bytes + _ONE_MORE)[0])
+        yield change
 
 
 def _branch(owner: ref_changes.Move) -> str | None:

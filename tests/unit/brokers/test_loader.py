@@ -159,5 +159,5 @@ def test_what_a_broker_may_need_is_checked(folder, needs):
         "bad.py",
         f"from brokers import BaseBroker\nclass Bad(BaseBroker):\n    needs = {needs}\n    def handle(self, payload): pass\n",
     )
-    with pytest.raises(BrokerLoadError, match="it may hold: diff"):
+    with pytest.raises(BrokerLoadError, match="write it as a set of these: diff"):
         loader.broker_class("bad", [str(folder)])
