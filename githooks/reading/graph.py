@@ -11,6 +11,7 @@ from githooks.reading.errors import ObjectBroken, ObjectMissing
 from githooks.reading.lane import Lane
 from githooks.reading.objects import COMMIT, TAG, Links
 
+_LISTINGS = 4
 _LONGEST_TAG = 64 * 1024 * 1024  # bytes; what a ref names and is longer is a blob, and never read into memory
 
 
@@ -21,6 +22,7 @@ class Graph:
         self._lane = lane
         self._cut = cut
         self._known: dict[bytes, Links] = {}
+        self._listings_left = _LISTINGS
         self.eager = lane.eager
         """How many commits are read one by one before `newest_first` pays."""
 
@@ -51,8 +53,12 @@ class Graph:
     def newest_first(self, oids: Iterable[bytes]) -> Iterator[tuple[bytes, Links | None]] | None:
         """All commits that those of `oids` reach which were read, newest first; they are not kept. None if that is not quick.
 
-        Others may be missing. Links of None are to be read. Raises ReadingError on the way.
+        Others may be missing. Links of None are to be read. Raises ReadingError on the way. After the first few times there is
+        no more of it: who asks for each of a thousand refs is better served by what is kept of the commits read one by one.
         """
+        if self._listings_left == 0:
+            return None
+        self._listings_left -= 1
         return self._lane.newest_first([oid for oid in oids if oid in self._known])
 
     def keep(self, oid: bytes, links: Links) -> None:
