@@ -4,23 +4,17 @@
 - `git cat-file --batch` gives the commits themselves, raw;
 - `git cat-file --batch-check` gives lengths, from the headers of objects;
 - `git rev-list --format='%ct %H %P'` lists commits with their links, `git for-each-ref` the refs of a reftable.
-
-Commits are asked for in chunks, one ahead: while a chunk is made into objects here, git works on the next. A chunk ends with a
-line that is no object's name, which diff-tree repeats as it is, and lets go of what it held back. It is random, so that nothing
-pushed can hold it.
 """
 
 from __future__ import annotations
 
 import re
-import secrets
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby, pairwise
-from operator import itemgetter
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from githooks.reading import layout, refs
+from githooks.reading import diff_tree, layout, refs
+from githooks.reading.diff_tree import CHUNK, Asker, Told
 from githooks.reading.errors import ObjectMissing
 from githooks.reading.git_binary import Child, Git
 from githooks.reading.lane import Contents, Tally
@@ -28,43 +22,21 @@ from githooks.reading.objects import BLOB, COMMIT, TAG, TREE, Links, is_oid
 from githooks.reading.refs import Refs, Value
 from payload.push import Event
 
-CHUNK = 256  # commits
 _ROWS_AT_ONCE = 4096
-_PASSED_OVER = 1_000_000  # files of a commit that are read and thrown away, before git is started again for the next one
 _REMEMBERED_LENGTHS = 20_000
 _LATEST_S = 1 << 33  # dates beyond that, and 0, may be read otherwise by git than by `objects.links`
 
 # Not --timestamp, for which git before 2.41 looks behind the first `>` of a line, which may be in a name.
 _LINKS = ("rev-list", "--format=%ct %H %P", "--ignore-missing")
-_DIFF_TREE = ("diff-tree", "--stdin", "--always", "-r", "-c", "--root", "-z", "--no-renames", "--raw")
-_DIFF_TREE_BYTES = 512 << 20  # it has all files of a commit before it tells the first: that many are some two million
-_path = itemgetter(0)
 
 _KINDS = {b"commit": COMMIT, b"tree": TREE, b"blob": BLOB, b"tag": TAG}
 _REF_LINE = re.compile(rb"(\S+) (\S*) (\S+) (\S*)\Z")
-_NO_MODE = b"000000"
-_SUBMODULE_MODE = b"160000"
-_SUBMODULE = b""
-
-
-_Row = tuple[bytes, bytes | None, bytes | None, bool]
-"""Of `git diff-tree --raw`: path, blob in the first parent, blob in the commit (None: not there, `_SUBMODULE`: no blob of this
-repository), and whether no parent has the path."""
-
-
-class _Told(NamedTuple):
-    """What git told of a commit's changes."""
-
-    oid: bytes
-    rows: list[_Row]
-    complete: bool
-    """Whether that is all."""
 
 
 class _Batch(NamedTuple):
     """Commits whose changes git has told, and whose lengths it was asked for."""
 
-    commits: list[_Told]
+    commits: list[Told]
     asked: list[bytes]
     """The objects whose lengths are being told, in that order."""
 
@@ -184,9 +156,9 @@ class GitLane:
             yield from self._made(before, tally)
 
     @staticmethod
-    def _batches(told: Iterator[_Told]) -> Iterator[list[_Told]]:
+    def _batches(told: Iterator[Told]) -> Iterator[list[Told]]:
         """As many commits at once as have about so many files."""
-        batch: list[_Told] = []
+        batch: list[Told] = []
         rows = 0
         for one in told:
             batch.append(one)
@@ -197,18 +169,18 @@ class GitLane:
         if batch:
             yield batch
 
-    def _changes(self, oids: Sequence[bytes], tally: Tally) -> Iterator[_Told]:
+    def _changes(self, oids: Sequence[bytes], tally: Tally) -> Iterator[Told]:
         """What each of `oids` changed, in their order, as far as it counts. Their contents are asked for on the way."""
-        asker = _Asker(oids, self._objects)
+        asker = Asker(oids, self._objects)
         at = 0
         while at < len(oids):
-            differ = self._git.start(*_DIFF_TREE, max_memory_bytes=_DIFF_TREE_BYTES)
+            differ = self._git.start(*diff_tree.COMMAND, max_memory_bytes=diff_tree.MAX_BYTES)
             asker.begin(differ, at)
             began_at = at
-            for told in _told(differ, asker, tally):
-                if told.oid != oids[at]:
+            for one in diff_tree.told(differ, asker, tally):
+                if one.oid != oids[at]:
                     break  # git passes over what it does not have
-                yield told
+                yield one
                 at += 1
             differ.close()
             if at == began_at:
@@ -224,99 +196,6 @@ class GitLane:
             for path, old, new, added in rows[: tally.most]:
                 tally.add(path, old, new, (length(old), length(new)), added=added)
             yield tally.ended(oid, found[1], complete=complete and len(rows) <= tally.most)
-
-
-class _Asker:
-    """Asks one `git diff-tree` after another, and one `git cat-file` once, for commits in their order: a chunk at a time."""
-
-    def __init__(self, oids: Sequence[bytes], objects: Child) -> None:
-        self._oids = oids
-        self._objects = objects
-        self._objects_asked = 0
-        self.end = secrets.token_hex(16).encode() + b"\n"
-
-    def begin(self, differ: Child, at: int) -> None:
-        """Ask `differ` from `at` on, two chunks to begin with."""
-        self._differ = differ
-        self._at = at
-        self.pending = 0
-        """How many chunks it was asked for and has not answered to their end."""
-        self.go_on()
-        self.go_on()
-
-    def go_on(self) -> None:
-        """Ask for the next chunk, if there is one."""
-        oids = self._oids[self._at : self._at + CHUNK]
-        if oids:
-            self._at += len(oids)
-            self.pending += 1
-            self._differ.send(b"".join(oid + b"\n" for oid in oids) + self.end)
-            fresh = self._oids[self._objects_asked : self._at]
-            self._objects_asked = max(self._objects_asked, self._at)
-            self._objects.send(b"".join(oid + b"\n" for oid in fresh))
-
-
-def _told(differ: Child, asker: _Asker, tally: Tally) -> Iterator[_Told]:
-    """git-diff-tree(1), "Raw output format" and "diff format for merges", with -z: commits, each with what it changed.
-
-    Ends early after a commit with so many files that waiting for the rest of them would be endless.
-    """
-    oid = b""
-    rows: list[_Row] = []
-    passed_over = 0
-    fields = differ.fields(asker.end)
-    for field in fields:
-        if field.startswith(b":"):
-            path = next(fields)
-            if len(rows) < tally.most:
-                rows.append(_merged(field, path) if field.startswith(b"::") else _row(field, path))
-                continue
-            passed_over += 1
-            if passed_over < _PASSED_OVER:
-                continue
-        if oid:
-            yield _Told(oid, _in_order(rows), not passed_over)
-        if passed_over >= _PASSED_OVER:
-            return
-        oid, rows, passed_over = field, [], 0
-        if field == asker.end:
-            oid = b""
-            asker.pending -= 1
-            asker.go_on()
-            if not asker.pending:
-                return
-
-
-def _row(field: bytes, path: bytes) -> _Row:
-    old_mode, new_mode, old, new, _ = field[1:].split(b" ")
-    return path, _blob(old_mode, old), _blob(new_mode, new), old_mode == _NO_MODE
-
-
-def _merged(field: bytes, path: bytes) -> _Row:
-    told = field.lstrip(b":").split(b" ")
-    parents = len(field) - len(field.lstrip(b":"))
-    modes, oids = told[: parents + 1], told[parents + 1 :]
-    added = all(mode == _NO_MODE for mode in modes[:parents])
-    return path, _blob(modes[0], oids[0]), _blob(modes[parents], oids[parents]), added
-
-
-def _blob(mode: bytes, oid: bytes) -> bytes | None:
-    return None if mode == _NO_MODE else _SUBMODULE if mode == _SUBMODULE_MODE else oid
-
-
-def _in_order(rows: list[_Row]) -> list[_Row]:
-    """Sorted by path. Where a tree was not sorted git tells a file twice, as gone and as come: it is one that changed, or did not."""
-    rows.sort(key=_path)
-    if all(one[0] != other[0] for one, other in pairwise(rows)):
-        return rows
-    found: list[_Row] = []
-    for path, same in groupby(rows, key=_path):
-        told = list(same)
-        old = next((row[1] for row in told if row[1] is not None), None)
-        new = next((row[2] for row in told if row[2] is not None), None)
-        if old != new:
-            found.append((path, old, new, old is None))
-    return found
 
 
 class _Lengths:

@@ -88,10 +88,11 @@ def test_a_missing_commit_among_them_is_named(nodes, lane):
 
 def test_lengths_are_remembered_within_bounds(server, monkeypatch):
     """A small memory of lengths makes no difference."""
-    from githooks.reading import with_git
+    from githooks.reading import diff_tree, with_git
 
     monkeypatch.setattr(with_git, "_REMEMBERED_LENGTHS", 3)
     monkeypatch.setattr(with_git, "CHUNK", 4)
+    monkeypatch.setattr(diff_tree, "CHUNK", 3)
     dice = [0, 1, 2, 0, 3, 1, 1, 4, 2, 0, 5, 5, 3] * 5
     plan = [
         Planned(
