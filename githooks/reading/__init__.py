@@ -19,13 +19,8 @@ from payload.push import Event, Push
 
 __all__ = ["ObjectBroken", "ObjectMissing", "Reading", "ReadingError", "RepositoryGone", "RepositoryUnreadable", "opened", "read"]
 
-_UNFORESEEN = (
-    ArithmeticError,
-    AssertionError,
-    LookupError,
-    TypeError,
-    ValueError,
-)  # what a strange object may bring out of dulwich
+# What an object that nobody thought of may bring out of dulwich.
+_UNFORESEEN = (ArithmeticError, AssertionError, LookupError, TypeError, ValueError)
 
 Progress = Callable[[int, int], None]
 """Called in the reading thread with how many commits are read, and how many will be."""
@@ -108,6 +103,12 @@ def _lane(name: str, event: Event) -> OpenLane:
         from githooks.reading.with_dulwich import DulwichLane
 
         return DulwichLane(event)
+    from githooks.reading import git_binary
     from githooks.reading.with_both import BothLanes
 
-    return BothLanes(event)
+    try:
+        return BothLanes(event)
+    except RepositoryUnreadable:
+        if not git_binary.is_there():
+            raise
+        return _lane("git", event)

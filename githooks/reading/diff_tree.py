@@ -13,7 +13,7 @@ from itertools import groupby, pairwise
 from operator import itemgetter
 from typing import NamedTuple
 
-from githooks.reading.git_binary import Child
+from githooks.reading.child import Child
 from githooks.reading.lane import Tally
 
 COMMAND = ("diff-tree", "--stdin", "--always", "-r", "-c", "--root", "-z", "--no-renames", "--raw")

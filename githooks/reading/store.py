@@ -156,7 +156,9 @@ def _object_format(path: str, common_dir: Path) -> ObjectFormat:
     if extensions.get(b"refstorage", b"files").lower() != b"files":
         # dulwich reads the first block only of a reftable, and says nothing.
         stored = extensions[b"refstorage"].decode("utf-8", "replace")
-        raise RepositoryUnreadable(path, f"its refs are stored as {stored}, which this version does not read")
+        raise RepositoryUnreadable(
+            path, f"its refs are stored as {stored}, which only git reads: set oberon.gitReader to auto or git"
+        )
     name = extensions.get(b"objectformat", b"sha1").decode("ascii", "replace").lower()
     try:
         return get_object_format(name)

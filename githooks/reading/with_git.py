@@ -14,9 +14,10 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from githooks.reading import diff_tree, layout, refs
+from githooks.reading.child import Child
 from githooks.reading.diff_tree import CHUNK, Asker, Told
 from githooks.reading.errors import ObjectMissing
-from githooks.reading.git_binary import Child, Git
+from githooks.reading.git_binary import Git
 from githooks.reading.lane import Contents, Tally
 from githooks.reading.objects import BLOB, COMMIT, TAG, TREE, Links, is_oid
 from githooks.reading.refs import Refs, Value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import resource
 import shutil
 from dataclasses import replace
@@ -12,8 +13,11 @@ import pytest
 from brokers.config import Settings
 from brokers.errors import ReadingError
 from githooks.reading import read
+from githooks.reading.graph import Graph
+from githooks.reading.new_commits import new_commits
 from githooks.reading.with_both import CROSSOVER
-from tests.support.histories import START_S, Planned, build, event, point
+from githooks.reading.with_git import GitLane
+from tests.support.histories import START_S, Planned, build, event, point, reachable
 
 MAIN = "refs/heads/main"
 GIT = shutil.which("git")
@@ -60,6 +64,28 @@ def test_a_rev_list_that_is_killed_in_the_middle_of_a_line_hides_no_commit(serve
     wrapped(f'case "$1" in rev-list) {GIT} "$@" | head -c {cut_at}; kill -9 $$;; esac')
     told = read(asked, Settings(git_reader=lane))
     assert (told.total_commits, without_numbers(told)) == (1500, without_numbers(expected))
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_rev_list_that_is_killed_anywhere_hides_and_adds_no_commit(server, wrapped, seed):
+    """Where clocks are wrong, the rest of the history must be looked at all the same."""
+    dice = random.Random(seed)
+    plan = [Planned()]
+    for index in range(1, 250):
+        parents = tuple(dice.sample(range(max(0, index - 6), index), k=min(index, dice.choice([1, 1, 1, 2]))))
+        time = START_S + index * 60 - (dice.random() < 0.15) * dice.randrange(1_000_000_000)
+        plan.append(Planned(parents, time, message=b"%d\n" % index))
+    nodes = [node.encode() for node in build(server, plan)]
+    point(server, {MAIN: nodes[-1].decode()})
+    server.git("repack", "-adkq")
+    for _ in range(8):
+        wrapped(f'case "$*" in rev-list*) {GIT} "$@" | head -c {dice.randrange(50_000)}; kill -9 $$;; esac')
+        tips, excluded = (dice.sample(range(100, 250), dice.choice([1, 2, 4])) for _ in range(2))
+        with GitLane(pushed(server, None, nodes[-1].decode())) as lane:
+            graph = Graph(lane, {})
+            graph.eager = dice.choice([1, 10])
+            found = new_commits(graph, [nodes[tip] for tip in tips], [nodes[one] for one in excluded])
+        assert {nodes.index(oid) for oid in found} == reachable(plan, tips) - reachable(plan, excluded)
 
 
 @pytest.mark.parametrize("lane", ["git", "auto", "dulwich"])

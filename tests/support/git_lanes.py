@@ -32,7 +32,7 @@ def told(asked: Event, settings: Settings, *, lane: str | None = None, later: Se
 def tell(path: Path, *moves: Move, lane: str | None = None, environment: dict[str, str] | None = None, **options: object) -> Push:
     """`told`, of a push that made `moves` in the repository at `path`, long ago; `options` are of `Settings`."""
     asked = event(path, moves, time=LATE, environment=environment or {})
-    return told(asked, Settings(**options), lane=lane)  # type: ignore[arg-type]
+    return told(asked, Settings(**options), lane=lane)  # type: ignore[arg-type]  # each as its setting has it
 
 
 def nodes(push: Push) -> list[str]:

@@ -210,3 +210,27 @@ def test_whatever_reads_ahead_the_answer_is_exact(git_server, lane, clocks):
             links == Links(tuple(nodes[parent] for parent in plan[nodes.index(oid)].parents), links.time)
             for oid, links in found.items()
         )
+
+
+@pytest.mark.parametrize("lane", [DulwichLane, GitLane, BothLanes])
+@pytest.mark.parametrize("wrong", [1, 3])
+def test_wrong_dates_right_below_an_excluded_tip_are_followed(git_server, lane, wrong):
+    """`topic`, pushed before, ends in one commit on some of 1970 on three of today; main is moved onto those three."""
+    server = git_server()
+    count = 2000
+    plan = line(count)
+    plan += [
+        Planned((len(plan) - 1 + index,), START_S + (count + index) * 100, message=b"new %d\n" % index) for index in range(3)
+    ]
+    plan += [Planned((len(plan) - 1 + index,), 5 + index, message=b"wrong %d\n" % index) for index in range(wrong)]
+    plan.append(Planned((len(plan) - 1,), START_S + (count + 9) * 100))
+    nodes = [node.encode() for node in build(server, plan)]
+    point(server, {"refs/heads/topic": nodes[-1].decode()})
+    server.git("repack", "-adkq")
+    for excluded, expected in (((count - 50, len(plan) - 1), set()), ((count - 50,), set(range(count - 49, count + 3)))):
+        for eager in (None, 0, 3):
+            with lane(event(server.path, [("refs/heads/main", None, nodes[-1].decode())], time=0.0)) as opened:
+                graph = Graph(opened, {})
+                graph.eager = 5
+                found = new_commits(graph, [nodes[count + 2]], [nodes[one] for one in excluded], eager=eager)
+            assert {nodes.index(oid) for oid in found} == expected
