@@ -123,6 +123,13 @@ def test_ids_are_events_ids_and_differ():
     assert all(len(made) == 32 and int(made, 16) >= 0 for made in ids)
 
 
+def test_events_written_within_one_tick_of_the_file_system_keep_their_order(state):
+    paths = [spool.write(state, record()) for _ in range(20)]
+    for path in paths:
+        os.utime(path, (1.7e9, 1.7e9))
+    assert spool.waiting(state) == paths
+
+
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
 def test_the_file_is_its_users_alone_whatever_the_umask(state, umask):
     before = os.umask(umask)
