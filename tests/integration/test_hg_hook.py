@@ -342,42 +342,39 @@ def test_inline_with_the_receiver_down(server, push, receiver, state_dir):
     assert (state_dir / "outbox.sqlite3").exists()
 
 
-BROKER = """\
-import sys, time
-from brokers import BaseBroker
-class Odd(BaseBroker):
-    def handle(self, payload):
-        {body}
-"""
+ODD = {
+    "raises": "raise ValueError('no\\x1b[31m')",
+    "exits": "sys.exit(3)",
+    "interrupts": "raise KeyboardInterrupt",
+    "closes": "raise GeneratorExit",
+    "prints": "print('into the protocol', flush=True); sys.stdout.write('x' * 100000); raise SystemExit",
+    "sleeps": "time.sleep(60)",
+}
+"""A broker's name -> what it does to the push."""
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        "raise ValueError('no\\x1b[31m')",
-        "sys.exit(3)",
-        "raise KeyboardInterrupt",
-        "raise GeneratorExit",
-        "print('into the protocol', flush=True); sys.stdout.write('x' * 100000); raise SystemExit",
-        "time.sleep(60)",
-    ],
-)
-def test_a_broker_of_any_sort_leaves_the_push_alone(server, push, receiver, tmp_path, body):
+def test_brokers_of_any_sort_leave_the_push_alone(server, push, receiver, tmp_path):
     folder = tmp_path / "brokers"
     folder.mkdir(mode=0o700)
-    (folder / "odd.py").write_text(BROKER.format(body=body))
-    (folder / "odd.py").chmod(0o600)
+    for name, body in ODD.items():
+        file = folder / f"{name}.py"
+        file.write_text(
+            "import sys, time\nfrom brokers import BaseBroker\n"
+            f"class {name.title()}(BaseBroker):\n    def handle(self, payload):\n        {body}\n"
+        )
+        file.chmod(0o600)
     inline(server, receiver, deadline="1s", brokerPath=folder)
-    server.hgrc("[services]\nodd.broker = odd\n")
+    server.hgrc("[services]\n" + "".join(f"{name}.broker = {name}\n" for name in ODD))
     clone = server.clone()
     clone.commit({"a.txt": "one\n"})
     pushed = push(clone)
     assert pushed.returncode == 0
     assert pushed.seconds < 20
     assert len(receiver.requests) == 1
-    assert "the-next-hook-ran" in lines(pushed)
-    assert any(line.startswith("warning: oberon: odd: ") for line in lines(pushed)), pushed
-    assert not any("\x1b" in line or "into the protocol" in line for line in lines(pushed))
+    seen = lines(pushed)
+    assert "the-next-hook-ran" in seen
+    assert [name for name in ODD if not any(line.startswith(f"warning: oberon: {name}: ") for line in seen)] == []
+    assert not any("\x1b" in line or "into the protocol" in line for line in seen)
     assert server.node() == clone.node()
 
 
