@@ -134,7 +134,8 @@ def assert_as_told(commit: Commit, told: Told, before: dict[bytes, int]) -> None
     words = {FileType.ADDED: "A", FileType.MODIFIED: "M", FileType.REMOVED: "R"}
     for path, change in zip(told.files, commit.files, strict=True):
         assert path in of_type[change.type], (path, change)
-        assert len(commit.parents) > 1 or told.status[path] == words[change.type], (path, change)
+        # C: recorded as changed and yet clean, as a file over which an equal one was moved; {file_mods} has it, status has not
+        assert len(commit.parents) > 1 or told.status[path] in (words[change.type], "C"), (path, change)
         assert (change.old_size, change.new_size, change.size_known) == (before.get(path), told.sizes.get(path), True), path
 
 

@@ -116,6 +116,21 @@ def test_a_file_recorded_as_changed_that_is_not(tmp_path):
     assert told_by_hg(repo[3]) == {"a": (FileType.MODIFIED, 14, 14)}
 
 
+def test_a_file_over_which_an_equal_one_was_moved(tmp_path):
+    """hg records it as changed, though to `hg status --change` it is clean."""
+    path = tmp_path / "repo"
+    run(["hg", "init", path])
+    (path / "a").write_text("equal")
+    run(["hg", "-R", path, "commit", "-A", "-q", "-m", "a", "-u", "x"])
+    run(["hg", "-R", path, "copy", "-q", path / "a", path / "b"])
+    run(["hg", "-R", path, "commit", "-q", "-m", "copy", "-u", "x"])
+    run(["hg", "-R", path, "move", "-q", "-f", path / "a", path / "b"])
+    run(["hg", "-R", path, "commit", "-q", "-m", "move", "-u", "x"])
+    repo = repository.open_at(str(path)).unfiltered()
+    told = {change.path: (change.type, change.old_size, change.new_size) for change in files.Files(repo).of(repo[2])}
+    assert told == {"a": (FileType.REMOVED, 5, None), "b": (FileType.MODIFIED, 5, 5)}
+
+
 def test_in_any_order(tmp_path, monkeypatch):
     """Whichever manifests are kept, and however few."""
     monkeypatch.setattr(files, "MAX_LOGS", 2)
