@@ -7,8 +7,12 @@ TEST_READY := $(VENV)/.ready-test
 # A venv made for the tests has all that the demo needs.
 DEMO_READY := $(if $(wildcard $(TEST_READY)),$(TEST_READY),$(VENV)/.ready-demo)
 
+# Of the tests at once: one more than there are processors, since they wait for servers and disks a third of their time.
+TEST_PROCESSES ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
+
 # For `make soak`.
 OBERON_SOAK ?= 20000
+OBERON_CHAOS_S ?= 600
 ifndef OBERON_SEED
 OBERON_SEED := $(shell date +%s)
 endif
@@ -27,7 +31,7 @@ demo: $(DEMO_READY)  ## push to a throwaway git and a throwaway hg repository, a
 
 test: $(TEST_READY) check  ## everything CI does: check, then all tests with coverage
 	tests/support/system-packages
-	$(BIN)/pytest --numprocesses auto --cov
+	$(BIN)/pytest --numprocesses $(TEST_PROCESSES) --cov
 
 check: $(TEST_READY)  ## lint, format, types, import layers
 	$(BIN)/ruff check
@@ -35,15 +39,18 @@ check: $(TEST_READY)  ## lint, format, types, import layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-soak: $(TEST_READY)  ## compare OBERON_SOAK=20000 random pushes with git, and as many with hg; OBERON_SEED=N repeats a run
+soak: $(TEST_READY)  ## OBERON_SOAK=20000 random pushes against git, as many against hg, kills for OBERON_CHAOS_S=600; OBERON_SEED=N repeats a run
 	tests/support/system-packages
 	@echo "$(OBERON_SOAK) pushes to git and $(OBERON_SOAK) to hg, OBERON_SEED=$(OBERON_SEED)"
 	OBERON_SOAK=$(OBERON_SOAK) OBERON_SEED=$(OBERON_SEED) $(BIN)/pytest --numprocesses auto --timeout 0 \
 		--maxschedchunk 1 --hypothesis-seed=$(OBERON_SEED) \
 		tests/integration/test_hg_differential.py tests/integration/test_git_differential.py
 	@echo "no difference in $(OBERON_SOAK) pushes to git and $(OBERON_SOAK) to hg, OBERON_SEED=$(OBERON_SEED)"
+	@echo "producers and workers are killed for $(OBERON_CHAOS_S) s, OBERON_SEED=$(OBERON_SEED)"
+	OBERON_CHAOS_S=$(OBERON_CHAOS_S) OBERON_SEED=$(OBERON_SEED) $(BIN)/pytest --numprocesses 0 --timeout 0 --capture no \
+		tests/acceptance/test_chaos.py
 
-bench: $(VENV)/.ready-bench  ## how fast reading is, against git, hg and others; BENCH=--quick for a short one
+bench: $(VENV)/.ready-bench  ## how fast pushing, reading and delivering are, against others; BENCH=--quick for a short one
 	$(BIN)/python -m tests.bench $(BENCH)
 
 clean:  ## remove .venv, caches and reports

@@ -116,7 +116,18 @@ class Settings:
     git_revision: str = _option("gitRevision", "choice", "count", "whether git commits get a number", ("count", "off"))
     refs: tuple[str, ...] = _option("refs", "list", "refs/heads/ refs/tags/", "git: which refs count, by their beginning")
     sources: tuple[str, ...] = _option("sources", "list", "serve push", "hg: which sources of a changegroup count")
-    retry_s: tuple[float, ...] = _option("retry", "durations", RETRY_DEFAULT, "waits between the attempts of a delivery")
+    retry_s: tuple[float, ...] = _option(
+        "retry", "durations", RETRY_DEFAULT, "waits between the attempts of a delivery, each a day at most"
+    )
+    alert: str | None = _option(
+        "alert", "string", "", "the service that is told when a delivery is given up or a service switched off"
+    )
+    reconcile: bool = _option(
+        "reconcile",
+        "boolean",
+        "true",
+        "whether pushes that no hook could record are looked for; off for mirrors that fetch or pull",
+    )
     keep_days: int = _option("keepDays", "integer", "30", "how many days deliveries stay in the record; likewise")
 
 
@@ -195,6 +206,13 @@ class Configuration:
         names = [option.name for option in OBERON_OPTIONS]
         known = {name.lower() for name in names}
         problems += [unknown_key(entry, names) for key, entry in oberon.items() if key not in known]
+        if values.get("alert") and values["alert"] not in services:
+            alert = dataclasses.replace(oberon["alert"], key="alert")
+            there_are = f"there are: {', '.join(services)}" if services else "there is none"
+            remedy = f"name one of the repository's services; {there_are}"
+            problems.append(
+                ConfigError(f"there is no service {alert.value!r}", setting=alert.setting, origin=alert.origin, remedy=remedy)
+            )
         return cls(
             settings=Settings(**values),
             services=tuple(_service(name, held) for name, held in services.items()),

@@ -55,13 +55,15 @@ class ServiceGone(PermanentFailure):
 class DeliveryFailed(BrokerError):
     """An attempt failed in a way that the schedule may mend: an HTTP status, a refused connection, a time-out."""
 
-    def __init__(self, reason: str, *, after_s: float | None = None, slow_down: bool = False) -> None:
+    def __init__(self, reason: str, *, after_s: float | None = None, slow_down: bool = False, endpoint_down: bool = True) -> None:
         super().__init__(reason)
         self.reason = reason
         self.after_s = after_s
         """What a `Retry-After` header asked for, in seconds; None if nothing did."""
         self.slow_down = slow_down
         """True for 429 and time-outs: the endpoint has too much to do already, so wait at least a minute."""
+        self.endpoint_down = endpoint_down
+        """False where the endpoint is well and refused this one request, as by 404: others are no worse off."""
 
     def __str__(self) -> str:
         return self.reason

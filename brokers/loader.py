@@ -28,6 +28,7 @@ _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 BrokerClass = type[BaseBroker]
 _Stamp = tuple[int, int, int]
+_NEVER: _Stamp = (0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,14 @@ def _look_at(name: str, place: str) -> Found:
     return Found(name, broker.version if broker else "", place)
 
 
+def look_again() -> None:
+    """Load every file anew when it is next asked for, also one that has not changed: what it imports may have."""
+    importlib.invalidate_caches()
+    with _lock:
+        for file in _files.values():
+            file.stamp = _NEVER
+
+
 # ------------------------------------------------------------------------------------------------------------- built in
 
 
@@ -145,10 +154,10 @@ def _scan(broker_path: Sequence[str]) -> Iterator[tuple[str, _File]]:
                 path for path in Path(directory).iterdir() if path.suffix == ".py" and not path.name.startswith((".", "_"))
             )
         except OSError as error:
-            yield directory, _File((0, 0, 0), problem=BrokerLoadError(directory, f"cannot be read: {error.strerror}"))
+            yield directory, _File(_NEVER, problem=BrokerLoadError(directory, f"cannot be read: {error.strerror}"))
             continue
         except BrokerLoadError as error:
-            yield directory, _File((0, 0, 0), problem=error)
+            yield directory, _File(_NEVER, problem=error)
             continue
         for path in paths:
             yield str(path), _current(str(path))
@@ -171,7 +180,7 @@ def _current(path: str) -> _File:
     except BrokerLoadError as error:
         _files[path] = _File(stamp, held.classes if held else {}, error)
     except OSError as error:
-        _files[path] = _File((0, 0, 0), held.classes if held else {}, BrokerLoadError(path, f"cannot be read: {error.strerror}"))
+        _files[path] = _File(_NEVER, held.classes if held else {}, BrokerLoadError(path, f"cannot be read: {error.strerror}"))
     return _files[path]
 
 

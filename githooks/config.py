@@ -16,7 +16,7 @@ from brokers.delivery.wake import child_environment
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from brokers.config import Configuration, Entry
     from brokers.errors import ConfigError
@@ -38,20 +38,27 @@ class ConfigUnreadable(Exception):
         return f"git cannot read the configuration of {self.path}: {self.reason}"
 
 
-def values(git_dir: str | None, environ: Mapping[str, str]) -> list[tuple[str, str, str | None]]:
+def values(
+    git_dir: str | None, environ: Mapping[str, str], *, trusted_only: bool = False, meanwhile: Callable[[], object] = lambda: None
+) -> list[tuple[str, str, str | None]]:
     """(origin, key, value) as git tells them, those that override last; value None where a key stands alone.
 
     Keys are as `git config` prints them: section and variable in lower case, a service's name as written. `git_dir` None
-    reads the system's and the user's files only. Raises ConfigUnreadable, or OSError if there is no git.
+    reads the system's and the user's files only, and with `trusted_only` so does a repository whose owner git does not trust
+    (`safe.directory` in git-config(1)). `meanwhile` is called while git reads. Raises ConfigUnreadable, or OSError if there is
+    no git.
     """
     environment = child_environment(environ)
-    if git_dir is not None:
+    command: tuple[str, ...] = COMMAND
+    if git_dir is None:
+        environment["GIT_DIR"] = os.devnull
+    elif trusted_only:
+        command = (COMMAND[0], "-C", git_dir, *COMMAND[1:])
+    else:
         # Named outright, git asks for no safe.directory: the worker may run as another user than the repository's owner.
         environment["GIT_DIR"] = git_dir
-    else:
-        environment["GIT_DIR"] = os.devnull
     environment["LC_ALL"] = "C.UTF-8"
-    status, output, said = _run(COMMAND, environment)
+    status, output, said = _run(command, environment, meanwhile)
     if status not in (0, _NOTHING_FOUND):
         raise ConfigUnreadable(git_dir or "this machine", os.fsdecode(said).strip() or f"exit status {status}")
     fields = output.split(b"\0")
@@ -62,22 +69,32 @@ def values(git_dir: str | None, environ: Mapping[str, str]) -> list[tuple[str, s
     return found
 
 
-def load(path: str | None, environ: Mapping[str, str] | None = None) -> Configuration:
+def load(path: str | None, environ: Mapping[str, str] | None = None, *, trusted_only: bool = False) -> Configuration:
     """The configuration for the repository whose git directory is `path` (None: what holds for every repository).
 
-    Raises ConfigError if it cannot be read at all; what is wrong in it stands in the result.
+    Raises ConfigError if it cannot be read at all, or, with `trusted_only`, if the repository has settings of its own and
+    git does not trust its owner; what is wrong in it stands in the result.
     """
     import dataclasses
+    import shlex
 
     from brokers.config import Configuration
     from brokers.errors import ConfigError
 
     if path is not None and not os.path.isdir(path):
         raise ConfigError("there is no such repository", origin=path)
+    environ = os.environ if environ is None else environ
     try:
-        found = values(path, os.environ if environ is None else environ)
+        found = values(path, environ)
+        trusted = found if path is None or not trusted_only else values(path, environ, trusted_only=True)
     except (ConfigUnreadable, OSError) as error:
         raise ConfigError(str(error), remedy="see that `git config --list` works there") from error
+    if trusted != found:
+        raise ConfigError(
+            "git does not trust the owner of this repository, so its settings do not hold",
+            origin=path or "",
+            remedy=f"git config --system --add safe.directory {shlex.quote(path or '')}",
+        )
     configuration = Configuration.parse(entries(found))
     return dataclasses.replace(configuration, problems=configuration.problems + tuple(_nameless(found)))
 
@@ -121,7 +138,7 @@ def _file_of(origin: str, git_dir: str | None) -> str:
     return path if path.startswith("/") or git_dir is None else os.path.join(git_dir, path)
 
 
-def _run(command: tuple[str, ...], environment: dict[str, str]) -> tuple[int, bytes, bytes]:
+def _run(command: tuple[str, ...], environment: dict[str, str], meanwhile: Callable[[], object]) -> tuple[int, bytes, bytes]:
     """Exit status, stdout and stderr. `subprocess` would cost the hook 22 ms."""
     out_read, out_write = os.pipe()
     said_read, said_write = os.pipe()
@@ -143,6 +160,7 @@ def _run(command: tuple[str, ...], environment: dict[str, str]) -> tuple[int, by
     finally:
         os.close(out_write)
         os.close(said_write)
+    meanwhile()
     # stderr is read second: git says at most a line there, which the pipe holds.
     output = read_all(out_read)
     said = read_all(said_read)

@@ -139,10 +139,14 @@ def remembered(environ: Mapping[str, str]) -> dict[str, str]:
 def pusher(event: Event) -> str:
     """Who pushed: as the first forge that says so names them, else the unix user the hook ran as.
 
-    Over http that user is the web server's. Nobody logged in: `anonymous`, as git-http-backend(1) calls them.
+    Over http that user is the web server's. Nobody logged in: `anonymous`, as git-http-backend(1) calls them. '' where no hook
+    has recorded the push.
     """
     from payload import text
+    from payload.push import RECONCILE
 
+    if event.source == RECONCILE:
+        return ""  # the environment is that of another push
     told = (_look_up(event.environment, name) for row in FORGES for name in row.pusher)
     return text.repair(next(filter(None, told), "anonymous" if event.source == "http" else event.login))
 

@@ -17,7 +17,6 @@ import os
 import shlex
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -26,8 +25,8 @@ from pathlib import Path
 
 from brokers.delivery.wake import child_environment
 from brokers.errors import ConfigError
+from githooks.starter import SCRIPT, script
 
-SCRIPT = "oberon-post-receive"
 LINK = "oberon"
 KEPT = "00-post-receive"
 MARK = b"oberon-dispatcher"
@@ -88,17 +87,6 @@ def look(git_dir: str) -> Found:
     kind = _kind(hook, folder)
     links = [hook] if kind is Kind.OURS else [folder / LINK] if kind in (Kind.DISPATCHER, Kind.DELEGATE) else []
     return Found(kind, hook, shared, next((link for link in links if _is_ours(link)), None))
-
-
-def script() -> Path:
-    """The console script that belongs to this Python. Raises ConfigError if it was not installed with a script."""
-    beside = Path(sys.executable).parent / SCRIPT
-    if beside.is_file():
-        return beside
-    found = shutil.which(SCRIPT)
-    if found is None:
-        raise ConfigError(f"there is no {SCRIPT} beside {sys.executable}", remedy="install Oberon with pip or pipx")
-    return Path(found).absolute()
 
 
 def _hooks_folder(git_dir: str) -> tuple[Path, bool]:

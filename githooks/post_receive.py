@@ -54,7 +54,7 @@ def run(environ: Mapping[str, str]) -> None:
         return
     path = common_dir(git_dir)
     try:
-        found = values(path, environ)
+        found = values(path, environ, meanwhile=_load)
     except (ConfigUnreadable, OSError) as error:
         # Nothing is known, not even whether there are services: keep the event where it would be by default.
         say(f"warning: oberon: {error}")
@@ -77,6 +77,12 @@ def run(environ: Mapping[str, str]) -> None:
         return
     if options.get("oberon.verbose", "false") in _TRUE:
         say(f"oberon: recorded this push as {record['id']}")
+
+
+def _load() -> None:
+    """Import what a push to be recorded needs: it takes no longer than git does beside it."""
+    from brokers.delivery import spool, statedir, wake  # noqa: F401
+    from githooks import forge  # noqa: F401
 
 
 def parse(lines: bytes) -> list[list[str]]:
@@ -117,7 +123,8 @@ def hand_over(record: dict[str, Any], state_dir: str, environ: Mapping[str, str]
     statedir.prepare(state_dir)
     spool.write(state_dir, record)
     try:
-        wake.wake(state_dir, environ)
+        if wake.wake(state_dir, environ) == "absent":
+            say(f"warning: oberon: the push is recorded, and waits: no worker runs for {state_dir}; see `oberon doctor`")
     except OSError as error:
         say(f"warning: oberon: the push is recorded, but no worker could be started: {error.strerror}; run `oberon run`")
 
@@ -137,6 +144,10 @@ def deliver_inline(record: dict[str, Any], state_dir: str, environ: Mapping[str,
     For then nothing that a broker left behind - a thread pool that Python would join, a child that holds the pusher's
     pipe - can make the pusher wait. `fault` is why the spool could not be written, where that is why we are here.
     """
+    if sys.flags.no_site:  # `starter` left it out; brokers may be anywhere that Python looks
+        import site
+
+        site.main()
     from brokers.delivery import inline
     from githooks import config, reading
     from payload.push import Event

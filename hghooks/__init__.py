@@ -92,6 +92,13 @@ Settings of all services, under ``[oberon]``:
 ``retry``
   Waits between the attempts of a delivery. Default: 5s, 30s, 2m, 10m, 30m, 2h, 5h, 10h, 10h.
 
+``alert``
+  The service that is told when a delivery is given up or a service switched off. Default: none.
+
+``reconcile``
+  Whether pushes are looked for that no hook could record, having been killed: changesets that came without one and are public.
+  Default: true.
+
 ``keepDays``
   Days that deliveries stay in the record. Default: 30.
 

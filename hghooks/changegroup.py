@@ -49,23 +49,24 @@ def hook(
 def handle(ui: Any, repo: Any, node: Any, node_last: Any, source: Any, url: Any, arguments: dict[str, Any]) -> None:
     """Record or deliver what a hook was called for: a changegroup (None, None: none), and the bookmarks in `arguments`.
 
-    `arguments` are the hook's others. Does nothing if `source` does not count, the pusher asked for silence, or there is no
-    changegroup and the bookmarks are told already. Raises whatever goes wrong.
+    `arguments` are the hook's others. A changegroup whose `source` does not count, or whose pusher asked for silence, is only
+    noted. Does nothing if there is no changegroup and the bookmarks are told already. Raises whatever goes wrong.
     """
     _load()
     from hghooks import facts
 
     settings = {facts.text(key).lower(): facts.text(value) for key, value in ui.configitems(b"oberon")}
-    if facts.text(source) not in settings.get("sources", DEFAULT_SOURCES).replace(",", " ").split():
-        return
+    counts = facts.text(source) in settings.get("sources", DEFAULT_SOURCES).replace(",", " ").split()
     variables = facts.pushvars(arguments)
-    if facts.is_silenced(variables):
+    state_dir = _state_dir(settings.get("statedir", ""), facts.text(repo.path))
+    if not counts or facts.is_silenced(variables):
+        if node is not None:
+            _note(state_dir, facts.record(ui, repo, node, node_last, url, variables))
         return
     moves = facts.bookmark_moves(arguments)
     if node is None and not moves:
         return
     record = facts.record(ui, repo, node, node_last, url, variables, moves)
-    state_dir = _state_dir(settings.get("statedir", ""), facts.text(repo.path))
     if settings.get("mode", "").strip().lower() == "inline":
         _deliver_or_record(ui, repo, record, state_dir)
         return
@@ -117,11 +118,26 @@ def _record(state_dir: str, record: dict[str, Any]) -> None:
         raise interruption
 
 
+def _note(state_dir: str, record: dict[str, Any]) -> None:
+    """Write down a changegroup that is for nobody, so that `oberon reconcile` does not take it for a push that was lost.
+
+    Where that cannot be done, nothing is: who pulls into a repository need not be a user of the state directory.
+    """
+    from brokers.delivery import wake
+
+    try:
+        _record(state_dir, {**record, "only": []})
+        wake.wake(state_dir, os.environ)
+    except OSError:
+        return
+
+
 def _wake(ui: Any, state_dir: str) -> None:
     from brokers.delivery import wake
 
     try:
-        wake.wake(state_dir, os.environ)
+        if wake.wake(state_dir, os.environ) == "absent":
+            _say(ui, f"warning: oberon recorded this push, and it waits: no worker runs for {state_dir}; see `oberon doctor`")
     except Exception as error:
         _say(ui, f"warning: oberon recorded this push but could not start its worker: {error}; see `oberon doctor`")
 

@@ -143,7 +143,14 @@ def source_of(url: str) -> str:
 
 
 def pusher(event: Event) -> str:
-    """Who pushed, as the first row that knows tells it, else the unix user the hook ran as; `anonymous` over http."""
+    """Who pushed, as the first row that knows tells it, else the unix user the hook ran as; `anonymous` over http.
+
+    '' where no hook has recorded the push.
+    """
+    from payload.push import RECONCILE
+
+    if event.source == RECONCILE:
+        return ""  # the environment is that of another push
     told = (forge.identify(event.environment).user for forge in FORGES)
     return next(filter(None, told), "anonymous" if event.source == "http" else event.login)
 

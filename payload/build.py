@@ -114,6 +114,7 @@ def compose(
                 "compare": _compare_url(push, known),
             },
             "commits": {commit.node: _details(commit, limits, _commit_url(commit, repository, known)) for commit in commits},
+            **({"alert": dict(push.event.alert)} if push.event.alert else {}),
         },
     }
 

@@ -16,6 +16,8 @@ from typing import Any, Self
 from payload import text
 from payload.links import Templates
 
+RECONCILE = "reconcile"
+"""The source of a push that no hook recorded."""
 NODE_DIGITS = 12  # of a short node: hg's own short form, and what Bitbucket sent for both
 
 
@@ -70,11 +72,11 @@ class Event:
     path: str
     """Absolute path of the repository: git's directory, or the folder that holds `.hg`."""
     time: float
-    """When the hook ran."""
+    """When the hook ran; of what was found later, about when it came."""
     login: str
-    """The unix user the hook ran as."""
+    """The unix user the hook ran as; '' where no hook recorded it."""
     source: str
-    """How the push came: `ssh`, `http` or `local`."""
+    """How the push came: `ssh`, `http` or `local`; RECONCILE where no hook recorded it, and it was found later."""
     refs: tuple[RefUpdate, ...] = ()
     """git: what moved, in the order git told it. hg: the bookmarks that moved, and nothing else."""
     first: str | None = None
@@ -85,6 +87,8 @@ class Event:
     """git push options, or hg pushvars as `NAME=VALUE`."""
     environment: Mapping[str, str] = field(default_factory=dict)
     """The few variables from which forges tell who pushed to what; never a secret."""
+    alert: Mapping[str, Any] = field(default_factory=dict)
+    """Of an alert of Oberon's own, which is no push: `oberon.alert` of the payload; {} of a push."""
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Self:
@@ -104,6 +108,7 @@ class Event:
                 last=record.get("last"),
                 options=tuple(str(option) for option in record.get("options", ())),
                 environment={str(key): str(value) for key, value in record.get("environment", {}).items()},
+                alert=dict(record.get("alert", {})),
             )
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             if isinstance(error, MalformedEventError):
@@ -141,6 +146,7 @@ class Event:
             "last": self.last,
             "options": list(self.options),
             "environment": dict(self.environment),
+            **({"alert": dict(self.alert)} if self.alert else {}),
         }
 
 

@@ -158,6 +158,21 @@ class Links(TypedDict):
     """What changed on the first branch that was there before the push and is still there."""
 
 
+class Alert(TypedDict):
+    """What Oberon has to say of itself: this is no push."""
+
+    kind: Literal["dead", "disabled", "unread"]
+    """A delivery was given up, a service was switched off, a push cannot be read."""
+    service: str
+    """The service it is about; '' for `unread`."""
+    reason: str
+    """One line."""
+    deliveries: int
+    """How many of that service were given up since the last alert about it."""
+    text: str
+    """For people: what happened and why, and on a second line the way out."""
+
+
 class Oberon(TypedDict):
     """What Bitbucket never had."""
 
@@ -175,11 +190,13 @@ class Oberon(TypedDict):
     """git push options, or hg pushvars as `NAME=VALUE`."""
     total_commits: int
     """How many commits there were before `oberon.maxCommits`."""
-    source: Literal["ssh", "http", "local"]
-    """How the push came."""
+    source: Literal["ssh", "http", "local", "reconcile"]
+    """How the push came; `reconcile`: no hook could record it, and it was found later."""
     links: Links
     commits: dict[str, CommitDetails]
     """`raw_node` of each commit -> more about it."""
+    alert: NotRequired[Alert]
+    """Only where `oberon.alert` names this service, and this is no push: `commits` and `refs` are empty then."""
 
 
 class Payload(TypedDict):

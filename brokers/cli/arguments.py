@@ -47,6 +47,16 @@ def since(parser: argparse.ArgumentParser, told: str) -> None:
     parser.add_argument("--since", metavar="DURATION", type=_typed("duration"), help=f"{told}: 30m, 2h, 3d")
 
 
+def older_than(parser: argparse.ArgumentParser, told: str) -> None:
+    """`arguments.older_than`: seconds, or None."""
+    parser.add_argument("--older-than", metavar="DURATION", type=_typed("duration"), help=f"{told}: 12h, 30d")
+
+
+def wait(parser: argparse.ArgumentParser, default_s: float, told: str) -> None:
+    """`arguments.wait`: seconds."""
+    parser.add_argument("--wait", metavar="DURATION", type=_typed("duration"), default=default_s, help=told)
+
+
 def _typed(type_name: str) -> Callable[[str], Any]:
     """A type of `brokers.config` as argparse wants it: its way out becomes the usage error."""
 

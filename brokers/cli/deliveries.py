@@ -13,26 +13,35 @@ from brokers.cli.repository import find
 from brokers.cli.state import Trouble
 from brokers.delivery import record
 from brokers.delivery.outcome import State
-from brokers.delivery.record import Delivery, Spool, UnreadPush
+from brokers.delivery.rows import Delivery, Spool, UnreadPush
 
 DEFAULT_LIMIT = 50
+STATES = tuple(state.value for state in State if state is not State.READ)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Of `oberon deliveries`."""
     common.describe(
         parser,
-        "List deliveries, newest first, and the pushes that were recorded but not read yet.",
+        "List deliveries, newest first, and the pushes that were recorded but not read yet.\n"
+        "A delivery is waiting (for its time, or for a free thread), leased (a worker is at it), parked (its endpoint fails,\n"
+        "and is tried now and then only), disabled (its service is switched off: `oberon enable` lets it go), delivered, dead\n"
+        "(given up), or skipped (not wanted: a filter or a push option kept it back).",
         """
         oberon deliveries
         oberon deliveries --failed --since 2h
         oberon deliveries --repo /srv/git/app.git --service ci --limit 10
+        oberon deliveries --state parked
         oberon deliveries --dead --json
         """,
     )
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--failed", action="store_true", help="only those that failed and are not delivered since, dead ones too")
-    which.add_argument("--dead", action="store_true", help="only those that were given up")
+    which.add_argument("--state", metavar="STATE", choices=STATES, help=f"only those in this state: {', '.join(STATES)}")
+    which.add_argument("--dead", dest="state", action="store_const", const=State.DEAD, help="only those that were given up")
+    which.add_argument(
+        "--skipped", dest="state", action="store_const", const=State.SKIPPED, help="only those kept back, with why"
+    )
     filters(parser)
     common.since(parser, "only those recorded within it")
     parser.add_argument(
@@ -68,15 +77,15 @@ def run(arguments: argparse.Namespace) -> int:
             outbox,
             repository=repository,
             service=arguments.service,
-            state=State.DEAD if arguments.dead else None,
+            state=arguments.state,
             failed=arguments.failed,
             since=None if arguments.since is None else time.time() - arguments.since,
             most=arguments.limit,
         )
         unread = record.unread(outbox, repository, arguments.limit)
         spooled = record.spooled(state_dir)
-    if arguments.dead:
-        unread = [push for push in unread if push.state == State.DEAD]
+    if arguments.state:
+        unread = [push for push in unread if push.state == arguments.state]
     if arguments.failed:
         unread = [push for push in unread if push.reason]
     if arguments.json:

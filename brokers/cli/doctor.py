@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from brokers.cli import arguments as common
 from brokers.cli import output, state
-from brokers.cli.checks import Check, Level, hooks, machine, settings
+from brokers.cli.checks import Check, Level, hooks, machine, rights, settings
 from brokers.cli.main import DONE, FAILED, USAGE
 from brokers.cli.repository import Repository, find
 from brokers.errors import ConfigError
@@ -63,7 +63,9 @@ def _repository(repository: Repository, given: str | None) -> Iterator[Check]:
     except ConfigError as problem:
         yield settings.of_problem(problem)
         return
-    yield from machine.state(given or repository.state_dir(configuration))
+    state_dir = given or repository.state_dir(configuration)
+    yield from machine.state(state_dir)
+    yield from rights.of_repository(repository, state_dir)
     yield from settings.settings(configuration)
     yield from settings.links(configuration, repository)
     yield from settings.services(configuration, repository)

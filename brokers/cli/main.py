@@ -20,6 +20,7 @@ DONE, FAILED, USAGE, BUG, INTERRUPTED = 0, 1, 2, 3, 130
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("brokers.cli.demo", "real pushes to a throwaway git and a throwaway hg repository: shows what arrives"),
+    "init": ("brokers.cli.init", "prepare the state directory, for one user or for a group of them"),
     "install": ("brokers.cli.install", "put the hook into a repository, and keep what was there"),
     "uninstall": ("brokers.cli.uninstall", "take the hook out again"),
     "doctor": ("brokers.cli.doctor", "what is wrong, and the command that mends it"),
@@ -30,8 +31,13 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "deliveries": ("brokers.cli.deliveries", "the deliveries, newest first"),
     "show": ("brokers.cli.show", "one delivery with every attempt"),
     "redeliver": ("brokers.cli.redeliver", "send deliveries again"),
+    "enable": ("brokers.cli.enable", "switch a service on again, and let go what was held back for it"),
+    "disable": ("brokers.cli.disable", "switch a service off, and keep what is for it"),
+    "reconcile": ("brokers.cli.reconcile", "find the pushes of a repository that no hook could record"),
+    "prune": ("brokers.cli.prune", "forget what is done, and what is dead and has been seen to"),
     "run": ("brokers.cli.run", "the worker: delivers what the hooks have recorded"),
     "brokers": ("brokers.cli.brokers", "the brokers there are, and their settings"),
+    "metrics": ("brokers.cli.metrics", "what waits, failed and was tried, in numbers for Prometheus"),
 }
 """Name -> (module, help in one line), in the order of `oberon --help`."""
 
@@ -109,10 +115,17 @@ def _overview() -> str:
 def _failed(error: Exception) -> int:
     """Say what went wrong on stderr; the exit code. The one place where errors become codes."""
     from brokers.cli.output import repaired
+    from brokers.delivery.database import NewerOutboxError
     from brokers.errors import BrokerError, ConfigError
     from payload.samples import UnknownSampleError
 
-    codes: dict[type[Exception], int] = {ConfigError: USAGE, UnknownSampleError: USAGE, BrokerError: FAILED, OSError: FAILED}
+    codes: dict[type[Exception], int] = {
+        ConfigError: USAGE,
+        UnknownSampleError: USAGE,
+        NewerOutboxError: USAGE,  # to start a worker again does not help
+        BrokerError: FAILED,
+        OSError: FAILED,
+    }
     code = next((code for kind, code in codes.items() if isinstance(error, kind)), BUG)
     if code == BUG:
         import traceback

@@ -8,8 +8,11 @@ from typing import Any
 
 from brokers.cli import arguments as common
 from brokers.cli import listing, output, state
-from brokers.delivery import record
-from brokers.delivery.record import Attempt, Delivery
+from brokers.delivery import control, record
+from brokers.delivery.control import Breaker, DisabledService
+from brokers.delivery.outbox import Outbox
+from brokers.delivery.outcome import State
+from brokers.delivery.rows import Attempt, Delivery
 from brokers.errors import ConfigError
 
 
@@ -17,8 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Of `oberon show`."""
     common.describe(
         parser,
-        "Show one delivery: what was pushed, and of each attempt the request, the answer, what the broker printed and where it\n"
-        "failed. Secrets are masked; of long requests and answers the first 8 KiB are kept.",
+        "Show one delivery: what was pushed, what keeps it back, whether it was sent again by hand, and of each attempt the\n"
+        "request, the answer, what the broker printed and where it failed. Secrets are masked; of long requests and answers the\n"
+        "first 8 KiB are kept.",
         """
         oberon show 17
         oberon show 17 --payload
@@ -39,16 +43,19 @@ def run(arguments: argparse.Namespace) -> int:
         if found is None or outbox is None:
             raise ConfigError(f"there is no delivery {arguments.id}", origin=state_dir, remedy="see `oberon deliveries`")
         attempts = record.attempts(outbox, arguments.id)
+        off, breaker = _held(outbox, found[0])
     delivery, push, payload = found
     if arguments.json:
         shown: dict[str, Any] = {
             **listing.as_record(delivery),
+            "parked": None if breaker is None else listing.breaker_record(breaker),
+            "disabled": None if off is None else listing.off_record(off),
             "push": push,
             "tries": [_attempt_record(attempt) for attempt in attempts],
         }
         output.as_json({**shown, "payload": payload} if arguments.payload else shown)
         return 0
-    _show_delivery(delivery, push)
+    _show_delivery(delivery, push, off, breaker)
     for attempt in attempts:
         _show_attempt(attempt)
     if arguments.payload:
@@ -71,13 +78,32 @@ def _attempt_record(attempt: Attempt) -> dict[str, Any]:
     }
 
 
-def _show_delivery(delivery: Delivery, push: dict[str, Any]) -> None:
+def _held(outbox: Outbox, delivery: Delivery) -> tuple[DisabledService | None, Breaker | None]:
+    """What keeps a delivery back: its service is switched off, or its endpoint fails."""
+    off = breaker = None
+    if delivery.state == State.DISABLED:
+        places = ("", delivery.repository)
+        off = next(
+            (each for each in control.disabled(outbox) if each.name == delivery.service and each.repository in places), None
+        )
+    if delivery.state == State.PARKED:
+        breaker = next((each for each in control.breakers(outbox) if each.endpoint == delivery.endpoint), None)
+    return off, breaker
+
+
+def _show_delivery(delivery: Delivery, push: dict[str, Any], off: DisabledService | None, breaker: Breaker | None) -> None:
     output.say(f"delivery {delivery.id} to {delivery.service} ({delivery.broker})")
-    who = f"by {push.get('login', '?')} over {push.get('source', '?')} at {output.local(push.get('time'))}"
+    at = output.local(push.get("time"))
+    what = f"#{delivery.sequence} of {delivery.repository}, by {push.get('login', '?')} over {push.get('source', '?')} at {at}"
     rows = [
         ("state", delivery.state),
         ("told", listing.told(delivery)),
-        ("push", f"#{delivery.sequence} of {delivery.repository}, {who}"),
+        ("disabled", "" if off is None else f"{listing.off(off)}; `{listing.enabling(off)}` lets it go"),
+        ("parked", "" if breaker is None else listing.failing(breaker)),
+        ("given up", _expiry(delivery)),
+        ("repeated", _repeats(delivery)),
+        ("push", what if delivery.sequence else f"none: an alert of Oberon's own about {delivery.repository}, at {at}"),
+        ("alert", str((push.get("alert") or {}).get("text", "")).partition("\n")[0]),
         ("event", delivery.event),
         ("endpoint", delivery.endpoint),
     ]
@@ -85,6 +111,19 @@ def _show_delivery(delivery: Delivery, push: dict[str, Any]) -> None:
     if push.get("first"):
         rows.append(("changesets", f"{str(push['first'])[:12]} to {str(push.get('last') or push['first'])[:12]}"))
     output.table(("", ""), [row for row in rows if row[1]], indent="  ")
+
+
+def _expiry(delivery: Delivery) -> str:
+    if delivery.expires_at is None or delivery.state not in record.UNFINISHED:
+        return ""
+    return f"at {output.local(delivery.expires_at)}, if it is not delivered by then (maxAge)"
+
+
+def _repeats(delivery: Delivery) -> str:
+    if not delivery.repeats:
+        return ""
+    times = listing.number(delivery.repeats, "time", "times")
+    return f"{times} by hand, the last after {listing.number(delivery.schedule_from, 'attempt', 'attempts')}"
 
 
 def _show_attempt(attempt: Attempt) -> None:

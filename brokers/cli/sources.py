@@ -8,6 +8,7 @@ from typing import Protocol
 
 from brokers.config import Configuration, Settings
 from brokers.delivery.progress import Progress
+from brokers.delivery.standing import KnownChangelog, Standing
 from payload.push import Commit, Event, Push, Repository
 
 
@@ -32,13 +33,16 @@ class Reading(Protocol):
 
 
 class GitSource:
-    """git repositories, over `githooks`."""
+    """git repositories, over `githooks`. `trusted_only`: no settings of repositories whose owner git does not trust."""
+
+    def __init__(self, *, trusted_only: bool = False) -> None:
+        self._trusted_only = trusted_only
 
     def configuration(self, path: str) -> Configuration:
         """What git's configuration says for the git directory `path`. Raises ConfigError."""
         from githooks import config
 
-        return config.load(path)
+        return config.load(path, trusted_only=self._trusted_only)
 
     def read(
         self,
@@ -60,6 +64,13 @@ class GitSource:
         from githooks import reading
 
         return reading.opened(event, settings, needs, progress=progress)
+
+    def standing(self, path: str, settings: Settings, known: KnownChangelog) -> Standing:
+        """Where the refs that count stand. Raises ReadingError."""
+        del known
+        from githooks.reading.standing import standing
+
+        return standing(path, settings.refs)
 
 
 class HgSource:
@@ -93,7 +104,14 @@ class HgSource:
 
         return changes.opened(event, settings, needs, progress=progress)
 
+    def standing(self, path: str, settings: Settings, known: KnownChangelog) -> Standing:
+        """How long the changelog is, and what of it is not recorded. Raises ReadingError."""
+        del settings
+        from hghooks.standing import standing
 
-def by_scm() -> Mapping[str, GitSource | HgSource]:
-    """`git` and `hg`, each with its reader."""
-    return {"git": GitSource(), "hg": HgSource()}
+        return standing(path, known)
+
+
+def by_scm(*, trusted_only: bool = False) -> Mapping[str, GitSource | HgSource]:
+    """`git` and `hg`, each with its reader. `trusted_only`: as GitSource; Mercurial knows nothing else."""
+    return {"git": GitSource(trusted_only=trusted_only), "hg": HgSource()}

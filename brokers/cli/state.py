@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import pwd
 import shlex
+import stat
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -12,7 +12,8 @@ from typing import NamedTuple
 from brokers.cli.arguments import STATE_VARIABLE
 from brokers.cli.repository import Repository
 from brokers.config import Configuration, Settings
-from brokers.delivery import statedir
+from brokers.delivery import layout, statedir
+from brokers.delivery.layout import name_of
 from brokers.errors import ConfigError, PlacedError
 
 MIN_FREE_BYTES = 1024 * 1024
@@ -85,14 +86,44 @@ def trouble(state_dir: str) -> Trouble | None:
     if missing and not os.access(nearest, os.W_OK | os.X_OK):
         told = f"{state_dir} is not there, and {me()} cannot make it in {nearest}"
         return Trouble(told, f"install -d -m 700 -o {me()} {quoted}, or name another as oberon.stateDir")
+    if only_adds(state_dir):
+        return _no_space(place)
     if not missing and not os.access(place, os.R_OK | os.W_OK | os.X_OK):
-        told = f"{me()} cannot write to {state_dir}, which is {name_of(place.stat().st_uid)}'s"
-        return Trouble(told, f"run this as the user the hooks run as, or chown -R {me()} {quoted}")
+        return _closed(place)
     if is_there(new) and not new.is_dir():
         return Trouble(f"{new} is not a directory", f"move it away: mv {shlex.quote(str(new))} {shlex.quote(str(new))}.old")
     if is_there(new) and not os.access(new, os.R_OK | os.W_OK | os.X_OK):
         return Trouble(f"{me()} cannot write to {new}", f"chown -R {me()} {shlex.quote(str(new.parent))}")
-    return _no_space(nearest)
+    return (None if missing else _unsafe(state_dir)) or _no_space(nearest)
+
+
+def only_adds(state_dir: str) -> bool:
+    """Whether it is a shared one, in which this user can record a push and see nothing."""
+    new = Path(state_dir) / "spool" / "new"
+    return statedir.is_shared(state_dir) and os.access(new, os.W_OK | os.X_OK) and not os.access(new, os.R_OK)
+
+
+def _closed(place: Path) -> Trouble:
+    found = place.stat()
+    if stat.S_IMODE(found.st_mode) == layout.PARTS[0].shared_mode:
+        group = layout.group_of(found.st_gid)
+        told = f"{place} is shared by the group {group}, and {me()} is not in it"
+        return Trouble(told, f"usermod --append --groups {group} {me()}, and log in anew")
+    told = f"{me()} cannot write to {place}, which is {name_of(found.st_uid)}'s"
+    return Trouble(told, f"run this as the user the hooks run as, or chown -R {me()} {shlex.quote(str(place))}")
+
+
+def _unsafe(state_dir: str) -> Trouble | None:
+    """Why the worker does not begin there, or hooks do not write there."""
+    worker_uid = layout.worker_uid(state_dir)
+    if os.geteuid() not in (0, worker_uid) and not statedir.is_shared(state_dir):
+        told = f"the spool in {state_dir} is {name_of(worker_uid)}'s, and not shared"
+        group = layout.group_of(Path(state_dir).stat().st_gid)
+        return Trouble(
+            told, f"as root, for users of the group {group}: oberon init --group {group} --state-dir {shlex.quote(state_dir)}"
+        )
+    found = next((flaw for flaw in layout.flaws(state_dir, worker_uid) if flaw.unsafe), None)
+    return None if found is None else Trouble(found.told, layout.remedy(state_dir, found))
 
 
 def _no_space(folder: Path) -> Trouble | None:
@@ -110,11 +141,3 @@ def reported(found: Trouble | None) -> suppress:
 def me() -> str:
     """This user's name."""
     return name_of(os.getuid())
-
-
-def name_of(uid: int) -> str:
-    """A user's name, or the number of one without."""
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)

@@ -15,7 +15,7 @@ from brokers.cli.sources import by_scm
 from brokers.config import Configuration
 from brokers.delivery import record
 from brokers.delivery.expansion import composed_of, needs_of
-from brokers.delivery.record import LastPush
+from brokers.delivery.rows import LastPush
 from brokers.errors import BrokerError
 from payload import samples
 

@@ -18,7 +18,7 @@ from brokers import loader
 from brokers.config import Configuration, ServiceSettings
 from brokers.delivery import printed
 from brokers.delivery.outcome import TIMED_OUT, Outcome, Verdict
-from brokers.errors import BrokerLoadError, ConfigError, DeliveryFailed, PermanentFailure, RetryLater
+from brokers.errors import BrokerLoadError, ConfigError, DeliveryFailed, PermanentFailure, RetryLater, ServiceGone
 from brokers.secrets import Resolver
 from brokers.transport.call import Call, placing
 from payload import text
@@ -40,8 +40,9 @@ def attempt(
 ) -> Outcome:
     """Call the broker of `service` once, for at most `timeout_s` seconds (None: as the service says). Never raises."""
     started = time.monotonic()
+    limit_s = service.timeout_s if timeout_s is None else timeout_s
     call = Call(
-        deadline=started + (service.timeout_s if timeout_s is None else timeout_s),
+        deadline=started + limit_s,
         allow_hosts=service.allow_hosts or configuration.settings.allow_hosts,
         proxy=configuration.settings.proxy,
         ca_bundle=configuration.settings.ca_bundle,
@@ -59,11 +60,15 @@ def attempt(
     return Outcome(
         outcome.verdict,
         _one_line(mask(outcome.reason, secrets)),
-        _one_line(mask(outcome.note, secrets)),
-        outcome.after_s,
-        outcome.slow_down,
-        time.monotonic() - started,
-        _masked(details, secrets),
+        note=_one_line(mask(outcome.note, secrets)),
+        after_s=outcome.after_s,
+        slow_down=outcome.slow_down,
+        duration_s=time.monotonic() - started,
+        details=_masked(details, secrets),
+        # Cut short by a pusher's deadline it says nothing against the endpoint.
+        reached=None if outcome.reached is False and limit_s < service.timeout_s and call.remaining_s() == 0 else outcome.reached,
+        called=call.placed,
+        gone=outcome.gone,
     )
 
 
@@ -87,25 +92,33 @@ def _call(
     payload = address(composed, Service(broker.name, values))
     with placing(call):
         note = broker().handle(payload)
-    return Outcome(Verdict.DELIVERED, note=note if isinstance(note, str) else "")
+    return Outcome(Verdict.DELIVERED, note=note if isinstance(note, str) else "", reached=True)
 
 
 def _outcome_of(error: BaseException, call: Call) -> Outcome:
     match error:
         case ConfigError():
             return Outcome(Verdict.RETRY, str(error))  # an admin may mend it while the schedule lasts
+        case ServiceGone():
+            return Outcome(Verdict.DEAD, str(error), reached=True, gone=True)
         case PermanentFailure():
             return Outcome(Verdict.DEAD, str(error))
         case RetryLater():
             return Outcome(Verdict.RETRY, str(error), after_s=_seconds(error.after_s))
         case DeliveryFailed():
-            return Outcome(Verdict.RETRY, str(error), after_s=_seconds(error.after_s), slow_down=error.slow_down)
+            return Outcome(
+                Verdict.RETRY,
+                str(error),
+                after_s=_seconds(error.after_s),
+                slow_down=error.slow_down,
+                reached=not error.endpoint_down,
+            )
         case BrokerLoadError():
             return Outcome(Verdict.RETRY, str(error))
     trace = "".join(traceback.format_exception(error))[-MAX_TRACE_CHARS:]
     told = _text_of(error)
     if isinstance(error, TimeoutError) and call.remaining_s() == 0:
-        return Outcome(Verdict.RETRY, TIMED_OUT, slow_down=True, details={"traceback": trace})
+        return Outcome(Verdict.RETRY, TIMED_OUT, slow_down=True, details={"traceback": trace}, reached=False)
     return Outcome(
         Verdict.RETRY,
         f"{type(error).__name__}: {told}" if told else type(error).__name__,

@@ -5,11 +5,17 @@ from __future__ import annotations
 import os
 import selectors
 import socket
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
-from brokers.delivery import wake
+from brokers.delivery import layout, statedir, wake
+
+DEAF_S = 0.05
+"""After a hook's datagram the next one is heard so much later: who sends them without end turns the loop no faster."""
+MOST_TAKEN = 64
+"""At once, of what lies in a socket; more than its queue has unless somebody fills it all the while."""
 
 
 class Bell:
@@ -22,12 +28,17 @@ class Bell:
         self._hooks = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         with suppress(OSError):  # a file system without sockets: the scan finds what hooks leave
             self._hooks.bind(wake.address(state_dir, self._directory))
+            if statedir.is_shared(state_dir):
+                self._path.chmod(layout.SOCKET_MODE)
         self._inside, self._outside = socket.socketpair()
-        self._selector = selectors.DefaultSelector()
         for channel in (self._hooks, self._inside, self._outside):
             channel.settimeout(0)
-        self._selector.register(self._hooks, selectors.EVENT_READ)
-        self._selector.register(self._inside, selectors.EVENT_READ)
+        self._all = selectors.PollSelector()
+        self._threads = selectors.PollSelector()
+        self._all.register(self._hooks, selectors.EVENT_READ)
+        for selector in (self._all, self._threads):
+            selector.register(self._inside, selectors.EVENT_READ)
+        self._hears_at = 0.0
 
     def ring(self) -> None:
         """From any thread."""
@@ -38,21 +49,32 @@ class Bell:
 
     def wait(self, timeout_s: float) -> None:
         """Until rung, at most `timeout_s`."""
-        for key, _ in self._selector.select(max(0.0, timeout_s)):
+        until = time.monotonic() + max(0.0, timeout_s)
+        deaf_until = min(until, self._hears_at)
+        if deaf_until > time.monotonic() and self._rung(self._threads, deaf_until):
+            return
+        self._rung(self._all, until)
+
+    def _rung(self, selector: selectors.PollSelector, until: float) -> bool:
+        """Whether one of the selector's channels was, before `until` on time.monotonic()'s clock."""
+        ready = selector.select(max(0.0, until - time.monotonic()))
+        for key, _ in ready:
             channel = key.fileobj
             assert isinstance(channel, socket.socket)
-            try:
-                while channel.recv(4096):
-                    pass
-            except BlockingIOError:
-                pass  # all taken
+            if channel is self._hooks:
+                self._hears_at = time.monotonic() + DEAF_S
+            with suppress(BlockingIOError):  # all taken
+                for _ in range(MOST_TAKEN):
+                    channel.recv(4096)
+        return bool(ready)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._path.unlink(missing_ok=True)
-        self._selector.close()
+        self._all.close()
+        self._threads.close()
         for channel in (self._hooks, self._inside, self._outside):
             channel.close()
         os.close(self._directory)

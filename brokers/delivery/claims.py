@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,8 @@ class NewDelivery:
     ordered: bool = False
     skipped: str = ""
     """Why it is not to be delivered; '' if it is."""
+    max_age_s: float | None = None
+    """How long it is tried at all; None: no limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,13 @@ class DeliveryClaim:
     """The fencing token."""
     interrupted: int = 0
     """As of an event."""
+    is_alert: bool = False
+    """Of Oberon's own, about another delivery or service."""
 
 
 Claim = DeliveryClaim | EventClaim
+
+
+def path_text(path: str | None) -> str:
+    """A repository's path as the outbox has it: UTF-8, other bytes as escapes; '', which stands for all, for None."""
+    return os.fsencode(path or "").decode("utf-8", "backslashreplace")

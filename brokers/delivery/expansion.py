@@ -6,16 +6,18 @@ The readers are handed in as `Source`s, so that the delivery knows neither git n
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol
 
 from brokers import loader
 from brokers.base import NEEDS
 from brokers.config import Configuration, ServiceSettings, Settings, author_logins
+from brokers.delivery import alerts
 from brokers.delivery.claims import NewDelivery
 from brokers.delivery.filters import concerns
 from brokers.delivery.progress import Progress
+from brokers.delivery.standing import KnownChangelog, Standing
 from brokers.errors import BrokerError
 from payload.build import Limits, compose
 from payload.push import Event, Push
@@ -48,6 +50,12 @@ class Source(Protocol):
         (commits read, commits to read); what it raises ends the reading. Raises BrokerError if the repository cannot be read.
         """
 
+    def standing(self, path: str, settings: Settings, known: KnownChangelog) -> Standing:
+        """Where the repository at `path` stands now; `known` is what is recorded of it, if it has a changelog.
+
+        Raises BrokerError if it cannot be read.
+        """
+
 
 @dataclass(frozen=True, slots=True)
 class Expansion:
@@ -57,6 +65,8 @@ class Expansion:
     """The payload less `broker` and `service`."""
     deliveries: tuple[NewDelivery, ...]
     """One for each service, skipped ones too."""
+    alerts_wanted: bool = False
+    """Whether the configuration names a service for alerts."""
 
 
 def needs_of(configuration: Configuration) -> frozenset[str]:
@@ -98,7 +108,17 @@ def expand(push: Push, configuration: Configuration, sequence: int | None, only:
     """
     composed = composed_of(push, configuration.settings, sequence)
     services = [service for service in configuration.services if service.enabled and (only is None or service.service in only)]
-    return Expansion(composed, tuple(_delivery(service, configuration, composed) for service in services))
+    deliveries = tuple(_delivery(service, configuration, composed) for service in services)
+    return Expansion(composed, deliveries, configuration.settings.alert is not None)
+
+
+def expand_alert(push: Push, configuration: Configuration) -> Expansion:
+    """The payload of an alert (`alerts`), and a delivery for the service that is told of it; none if there is no such service."""
+    composed = composed_of(push, configuration.settings, None)
+    name = alerts.addressee(configuration, composed["oberon"]["alert"])
+    service = None if name is None else configuration.service(name)
+    told = () if service is None else (replace(_delivery(service, configuration, composed), ordered=False),)
+    return Expansion(composed, told, configuration.settings.alert is not None)
 
 
 def _delivery(service: ServiceSettings, configuration: Configuration, composed: dict[str, Any]) -> NewDelivery:
@@ -109,6 +129,7 @@ def _delivery(service: ServiceSettings, configuration: Configuration, composed: 
         endpoint=_endpoint(service, configuration),
         ordered=service.ordered,
         skipped=skipped,
+        max_age_s=service.max_age_s or None,
     )
 
 

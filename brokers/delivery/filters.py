@@ -28,6 +28,8 @@ def matches(patterns: Sequence[str], *values: str) -> bool:
 
 def concerns(service: ServiceSettings, composed: Mapping[str, Any]) -> tuple[dict[str, Any] | None, str]:
     """The part of a payload (`payload.build.compose`'s) that is for `service`, and ''; or None and why it is skipped."""
+    if composed["oberon"].get("alert"):
+        return dict(composed), ""
     if any(option in SKIP_OPTIONS for option in composed["oberon"]["options"]):
         return None, "skipped: the push option oberon.skip"
     if not composed["oberon"]["refs"] and not composed["commits"]:

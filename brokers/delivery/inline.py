@@ -2,7 +2,8 @@
 
 The event goes to the outbox first, under a lease, so that a hook that is killed loses nothing; what fails or is not done at the
 deadline stays there, and a worker is started for it. Where the outbox cannot be had (a full disk, a state directory of another
-user), deliveries are made all the same; what of them fails goes to the spool, and if that is closed too, the pusher is told.
+user, or shared by many), deliveries are made all the same; what of them fails goes to the spool, and if that is closed too, the
+pusher is told.
 """
 
 from __future__ import annotations
@@ -10,14 +11,15 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from brokers.config import Configuration, ServiceSettings
 from brokers.delivery import schedule, spool, statedir, wake
 from brokers.delivery.attempt import attempt
-from brokers.delivery.claims import DeliveryClaim, EventClaim
+from brokers.delivery.claims import DeliveryClaim, EventClaim, NewDelivery, path_text
+from brokers.delivery.database import CorruptOutboxError
 from brokers.delivery.expansion import Expansion, Read, expand, needs_of
 from brokers.delivery.filters import concerns
 from brokers.delivery.outbox import Outbox, OutboxError
@@ -34,6 +36,12 @@ BUSY_TIMEOUT_S = 1.0  # at most, of another process's transaction; the pusher wa
 PROGRESS_AFTER_S = 2.0
 PROGRESS_EVERY_S = 5.0
 NOT_READ = "the repository could not be read in time"
+
+_WHY_IT_WAITS = {
+    "disabled": "is switched off, and keeps this push until `oberon enable`",
+    "parked": "cannot be reached at present, and gets this push when it is back",
+    "": "waits for an earlier push",
+}
 
 T = TypeVar("T")
 
@@ -137,11 +145,16 @@ class _Inline:
 
     @contextmanager
     def _outbox_if_any(self) -> Iterator[Outbox | None]:
+        if statedir.is_shared(self.state_dir):
+            yield None  # it is the worker's; what fails goes to the spool
+            return
         try:
             statedir.prepare(self.state_dir)
             outbox = Outbox.open(self.state_dir, time.time, busy_timeout_s=min(BUSY_TIMEOUT_S, self._remaining_s() / 4))
         except (OSError, OutboxError) as error:
             self._no_record(error)
+            if isinstance(error, CorruptOutboxError):
+                self._start_worker()  # which mends it
             yield None
             return
         with outbox:
@@ -189,7 +202,13 @@ class _Inline:
         if claim is None or self.outbox is None:
             return None
         try:
-            claims = self.outbox.expand(claim, expansion.composed, expansion.deliveries, lease_s=self._lease_s())
+            claims = self.outbox.expand(
+                claim,
+                expansion.composed,
+                expansion.deliveries,
+                lease_s=self._lease_s(),
+                alerts_wanted=expansion.alerts_wanted,
+            )
         except OutboxError as error:
             self._no_record(error)
             self.outbox = None
@@ -212,7 +231,7 @@ class _Inline:
         for new in expansion.deliveries:
             if not new.skipped and claims is not None and new.service not in claims:
                 self.left_over = True
-                self.tell(f"oberon: {visible(new.service)}: waits for an earlier push")
+                self.tell(f"oberon: {visible(new.service)}: {self._why_it_waits(new)}")
             elif not new.skipped:
                 waiting.append(new.service)
         claims = claims or {}
@@ -239,8 +258,21 @@ class _Inline:
             assert service is not None
             if not self._finish(service, Outcome(Verdict.RETRY, "the deadline was over before its turn"), claims.get(name)):
                 failed.append(name)
-        if failed and self.outbox is None:
-            self.keep_for_later(failed)
+        if self.outbox is None:
+            if failed:
+                self.keep_for_later(failed)
+            else:
+                self._note()
+
+    def _note(self) -> None:
+        """Delivered to all, and unknown to the outbox: the worker would find the push missing."""
+        with suppress(OSError):
+            spool.write(self.state_dir, {**self.event.to_record(), "only": []})
+
+    def _why_it_waits(self, new: NewDelivery) -> str:
+        assert self.outbox is not None
+        held = self.outbox.ask("held_back", repository=path_text(self.event.path), service=new.service, endpoint=new.endpoint)
+        return _WHY_IT_WAITS[held[0]["why"] if held else ""]
 
     def _attempt(
         self, service: ServiceSettings, composed: Mapping[str, Any], resolve: Callable[[str], str], timeout_s: float

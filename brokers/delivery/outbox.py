@@ -9,17 +9,22 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from brokers.delivery.claims import Claim, DeliveryClaim, EventClaim, NewDelivery
+from brokers.delivery import alerts, breaker, consequences, ref_state
+from brokers.delivery.claims import Claim, DeliveryClaim, EventClaim, NewDelivery, path_text
 from brokers.delivery.database import FILE, Database, OutboxError
 from brokers.delivery.outcome import Outcome, State, Verdict
-from payload.push import Event
+from payload.push import RECONCILE, Event
 
 __all__ = ["FILE", "MAX_LATER", "Outbox", "OutboxError"]
 
 MAX_LATER = 10_000  # pushes of a day and more; those beyond tell nothing that matters to the reading
+SUSPECT_WAIT_S = 5.0  # for each time but the first that a worker was killed with it under way
+
+_WORKERS = "worker-"  # leases that a worker took begin so: those that its successor may end
 
 _STATE_AFTER = {
     Verdict.DELIVERED: State.DELIVERED,
@@ -36,18 +41,24 @@ class Outbox(Database):
     def add_event(self, event: Event, *, only: Sequence[str] | None = None, lease_s: float | None = None) -> EventClaim | None:
         """Enter an event, once; `only` names the services it is for (None: all).
 
-        With `lease_s` it is claimed at once. None is returned if it was there already, or no lease was asked for.
+        For none, it only counts as known: it has no number, and is not read. With `lease_s` it is claimed at once. None is
+        returned if it was there already, or no lease was asked for.
         """
         now = self._clock()
         lease = None if lease_s is None else _token()
-        with self._write() as run:
+        with self.write() as run:
             if run("has_event", id=event.id).fetchone():
                 return None
-            sequence: int = run("count_up", path=_path_text(event.path)).fetchone()["sequence"]
+            ref_state.keep(run, path_text(event.path), event)
+            if only is not None and not only:
+                run("know_repository", path=path_text(event.path))
+                run("note_event", id=event.id, repository=path_text(event.path), record=json.dumps(event.to_record()), now=now)
+                return None
+            sequence: int = run("count_up", path=path_text(event.path)).fetchone()["sequence"]
             run(
                 "add_event",
                 id=event.id,
-                repository=_path_text(event.path),
+                repository=path_text(event.path),
                 sequence=sequence,
                 record=json.dumps(event.to_record()),
                 only=None if only is None else json.dumps(list(only)),
@@ -62,8 +73,8 @@ class Outbox(Database):
     def claim_event(self, lease_s: float) -> EventClaim | None:
         """The event that has been due longest, under a lease of `lease_s` seconds; None if none is due."""
         now = self._clock()
-        lease = _token()
-        with self._write() as run:
+        lease = _WORKERS + _token()
+        with self.write() as run:
             row = run("claim_event", now=now, lease=lease, until=now + lease_s).fetchone()
         if row is None:
             return None
@@ -72,8 +83,15 @@ class Outbox(Database):
         return EventClaim(event, row["sequence"], only, row["attempts"], row["created_at"], lease, row["interrupted"])
 
     def events_after(self, claim: EventClaim) -> list[Event]:
-        """The events of the same repository that came after this one, oldest first; at most MAX_LATER of them."""
-        rows = self.ask("events_after", repository=_path_text(claim.event.path), sequence=claim.sequence, most=MAX_LATER)
+        """The events of the same repository that came after this one, oldest first; at most MAX_LATER of them.
+
+        After one that was found late, also those entered since about when it came.
+        """
+        place = {"repository": path_text(claim.event.path), "most": MAX_LATER}
+        if claim.event.source == RECONCILE:
+            rows = self.ask("events_since", **place, time=claim.event.time)
+        else:
+            rows = self.ask("events_after", **place, sequence=claim.sequence)
         return [Event.from_record(json.loads(row["record"])) for row in rows]
 
     def expand(
@@ -83,22 +101,26 @@ class Outbox(Database):
         deliveries: Sequence[NewDelivery],
         *,
         lease_s: float | None = None,
+        alerts_wanted: bool = False,
     ) -> list[DeliveryClaim] | None:
         """The event was read: keep its payload and enter its deliveries. None if the lease was lost meanwhile.
+
+        `alerts_wanted`: the repository's configuration names a service for alerts.
 
         With `lease_s` those that are neither skipped nor, being `ordered`, behind an unfinished one are claimed at once and
         returned; else the list is empty.
         """
         now = self._clock()
         claimed = []
-        repository = _path_text(claim.event.path)
-        with self._write() as run:
+        repository = path_text(claim.event.path)
+        with self.write() as run:
             if run("read_event", id=claim.event.id, lease=claim.lease, payload=json.dumps(composed)).rowcount == 0:
                 return None
+            run("want_alerts" if alerts_wanted else "want_no_alerts", repository=repository)
             for new in deliveries:
-                waits = (
-                    new.ordered
-                    and run("has_earlier", repository=repository, service=new.service, sequence=claim.sequence).fetchone()
+                names = {"repository": repository, "service": new.service}
+                waits = run("held_back", **names, endpoint=new.endpoint).fetchone() or (
+                    new.ordered and run("has_earlier", **names, sequence=claim.sequence).fetchone()
                 )
                 lease = None if lease_s is None or new.skipped or waits else _token()
                 added = run(
@@ -117,6 +139,7 @@ class Outbox(Database):
                     until=None if lease_s is None else now + lease_s,
                     reason=new.skipped,
                     finished_at=now if new.skipped else None,
+                    expires_at=None if new.max_age_s is None else now + new.max_age_s,
                 )
                 if lease is not None and added.lastrowid is not None:
                     claimed.append(
@@ -133,6 +156,7 @@ class Outbox(Database):
                             created_at=now,
                             composed=composed,
                             lease=lease,
+                            is_alert=bool(claim.event.alert),
                         )
                     )
         return claimed
@@ -140,17 +164,19 @@ class Outbox(Database):
     def fail_event(self, claim: EventClaim, reason: str, next_at: float | None) -> bool:
         """The event could not be read: try again at `next_at`, or never (None). False if the lease was lost."""
         state = State.DEAD if next_at is None else State.WAITING
-        with self._write() as run:
-            return (
-                run("fail_event", id=claim.event.id, lease=claim.lease, state=state, reason=reason, next_at=next_at).rowcount == 1
-            )
+        event = claim.event
+        with self.write() as run:
+            failed = run("fail_event", id=event.id, lease=claim.lease, state=state, reason=reason, next_at=next_at).rowcount == 1
+            if failed and state is State.DEAD:
+                alerts.enter(run, event.scm, event.path, alerts.UNREAD, "", reason, self._clock(), about_alert=bool(event.alert))
+            return failed
 
     def note_reading(self, claim: EventClaim, commits_read: int, commits_total: int | None, elapsed_s: float) -> bool:
         """How far the reading of an event is, for other processes to see; it is forgotten when the lease ends.
 
         `commits_total` is None before it is known. False if the lease was lost.
         """
-        with self._write() as run:
+        with self.write() as run:
             noted = run(
                 "note_reading",
                 event=claim.event.id,
@@ -161,42 +187,36 @@ class Outbox(Database):
             )
             return noted.rowcount == 1
 
-    def forget_readings(self) -> None:
-        """What a worker that was killed had noted: the next one begins with it, and only one runs."""
-        with self._write() as run:
-            run("forget_readings")
-
     # --------------------------------------------------------------------------------------------------------- deliveries
 
     def claim_delivery(self, lease_s: float, per_endpoint: int) -> DeliveryClaim | None:
         """The delivery that has been due longest, under a lease; None if none is due.
 
-        Passed over: those whose endpoint has `per_endpoint` under lease already ('' is no endpoint), and `ordered` ones that
-        have an earlier one of the same repository and service before them.
+        Passed over: those of services that are switched off, those whose endpoint has `per_endpoint` under lease already ('' is
+        no endpoint) or an open breaker, and `ordered` ones that have an earlier one of the same repository and service before them.
         """
+        return next(iter(self.claim_deliveries(lease_s, per_endpoint, 1)), None)
+
+    def claim_deliveries(self, lease_s: float, per_endpoint: int, most: int) -> list[DeliveryClaim]:
+        """The same for `most` at a time, in one transaction. One that a worker was killed with comes last, or alone."""
         now = self._clock()
-        lease = _token()
-        with self._write() as run:
-            row = run("claim_delivery", now=now, lease=lease, until=now + lease_s, per_endpoint=per_endpoint).fetchone()
-            if row is None:
-                return None
-            event = run("event_of", id=row["event"]).fetchone()
-        record = json.loads(event["record"])
-        return DeliveryClaim(
-            id=row["id"],
-            event=row["event"],
-            scm=record["scm"],
-            repository=record["path"],
-            service=row["service"],
-            endpoint=row["endpoint"],
-            attempts=row["attempts"],
-            scheduled_attempts=row["attempts"] - row["schedule_from"],
-            repeats=row["repeats"],
-            created_at=row["created_at"],
-            composed=json.loads(event["payload"]),
-            lease=lease,
-            interrupted=row["interrupted"],
-        )
+        claims: list[DeliveryClaim] = []
+        with self.write() as run:
+            while len(claims) < most and not (claims and claims[-1].interrupted):
+                lease = _WORKERS + _token()
+                row = run(
+                    "claim_delivery",
+                    now=now,
+                    lease=lease,
+                    until=now + lease_s,
+                    per_endpoint=per_endpoint,
+                    draining=breaker.DRAINING,
+                ).fetchone()
+                if row is None:
+                    break
+                breaker.claimed(run, row["endpoint"], now)
+                claims.append(_claim(row, run("event_of", id=row["event"]).fetchone(), lease))
+        return claims
 
     def finish(self, claim: DeliveryClaim, outcome: Outcome, next_at: float | None) -> bool:
         """An attempt ended. `next_at` is when a RETRY is due; None ends it as dead.
@@ -205,7 +225,7 @@ class Outbox(Database):
         """
         now = self._clock()
         state = _STATE_AFTER.get(outcome.verdict) or (State.DEAD if next_at is None else State.WAITING)
-        with self._write() as run:
+        with self.write() as run:
             run(
                 "add_attempt",
                 delivery=claim.id,
@@ -226,34 +246,60 @@ class Outbox(Database):
                 next_at=next_at,
                 finished_at=None if state is State.WAITING else now,
             )
+            if finished.rowcount == 1:
+                consequences.follow(run, claim, outcome, state, now)
             return finished.rowcount == 1
+
+    def expire(self) -> int:
+        """End the deliveries that have waited for longer than their `maxAge`, as dead; how many."""
+        with self.write() as run:
+            return consequences.expire(run, self._clock())
 
     def release(self, claim: Claim) -> bool:
         """Give a claim back unused: due at once, the attempt not counted. False if the lease was lost."""
-        with self._write() as run:
-            return run("release_event" if isinstance(claim, EventClaim) else "release_delivery", lease=claim.lease).rowcount == 1
+        with self.write() as run:
+            if isinstance(claim, EventClaim):
+                return run("release_event", lease=claim.lease).rowcount == 1
+            released = run("release_delivery", lease=claim.lease).rowcount == 1
+            if released:
+                run("probe_now", id=claim.id, now=self._clock())  # it may have been the probe
+            return released
 
     def renew(self, claims: Sequence[Claim], lease_s: float) -> None:
         """Lengthen the leases of what is still being worked on to `lease_s` seconds from now."""
         until = self._clock() + lease_s
-        with self._write() as run:
+        with self.write() as run:
             for claim in claims:
                 run("renew_event" if isinstance(claim, EventClaim) else "renew_delivery", lease=claim.lease, until=until)
 
+    def end_leases_of_workers(self) -> int:
+        """End the leases of events and deliveries that a worker claimed; how many. Only for the holder of the worker's lock.
+
+        Whoever claimed them was killed: the next worker need not wait until they run out, nor count them as under way. What was
+        under way is due at once the first time, and later each further time: it may be what kills the workers.
+        """
+        of_workers = {"leases": f"{_WORKERS}*", "now": self._clock(), "wait_s": SUSPECT_WAIT_S}
+        with self.write() as run:
+            ended = run("end_event_leases", **of_workers).rowcount + run("end_delivery_leases", **of_workers).rowcount
+            run("park_again", now=of_workers["now"])
+            return ended
+
     def redeliver(self, delivery: int) -> bool:
-        """Make a delivery due now, whatever its state; a retry that waits is replaced. False if there is none or it is under lease."""
-        with self._write() as run:
-            return run("redeliver", id=delivery, now=self._clock()).rowcount == 1
+        """Make a delivery due now, whatever its state; a retry that waits is replaced. False if there is none or it is under lease.
+
+        If the breaker of its endpoint is open, the next probe is due now.
+        """
+        now = self._clock()
+        with self.write() as run:
+            again = run("redeliver", id=delivery, now=now).rowcount == 1
+            if again:
+                run("probe_now", id=delivery, now=now)
+            return again
 
     def reread(self, event: str) -> bool:
         """Make an event that could not be read due now. False if there is none such."""
-        with self._write() as run:
+        with self.write() as run:
             return run("reread", id=event, now=self._clock()).rowcount == 1
-
-    def prune(self, keep_s: float) -> int:
-        """Forget events older than `keep_s` seconds whose deliveries are all delivered or skipped; how many. The dead stay."""
-        with self._write() as run:
-            return run("prune", before=self._clock() - keep_s).rowcount
 
     # ------------------------------------------------------------------------------------------------------------ questions
 
@@ -267,6 +313,21 @@ def _token() -> str:
     return os.urandom(8).hex()
 
 
-def _path_text(path: str) -> str:
-    """A path as SQLite takes it: UTF-8, other bytes as escapes."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
+def _claim(row: sqlite3.Row, event: sqlite3.Row, lease: str) -> DeliveryClaim:
+    record = json.loads(event["record"])
+    return DeliveryClaim(
+        id=row["id"],
+        event=row["event"],
+        scm=record["scm"],
+        repository=record["path"],
+        service=row["service"],
+        endpoint=row["endpoint"],
+        attempts=row["attempts"],
+        scheduled_attempts=row["attempts"] - row["schedule_from"],
+        repeats=row["repeats"],
+        created_at=row["created_at"],
+        composed=json.loads(event["payload"]),
+        lease=lease,
+        interrupted=row["interrupted"],
+        is_alert="alert" in record,
+    )

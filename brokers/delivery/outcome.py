@@ -18,6 +18,9 @@ class State(StrEnum):
     DELIVERED = "delivered"  #: the broker returned
     DEAD = "dead"  #: given up; `reason` says why, `oberon redeliver` tries again
     SKIPPED = "skipped"  #: a filter, a push option or a disabled service kept it back
+    # Shown only: what waits, and why it is not tried when it is due.
+    PARKED = "parked"  #: the breaker of its endpoint is open
+    DISABLED = "disabled"  #: its service is switched off; `oberon enable` lets it go
 
 
 class Verdict(StrEnum):
@@ -42,6 +45,12 @@ class Outcome:
     """Seconds the receiver asked to wait; None if it did not."""
     slow_down: bool = False
     """True for 429 and time-outs."""
+    reached: bool | None = None
+    """Whether the endpoint answered; None: the attempt does not tell, as when the broker itself is at fault."""
+    called: bool = False
+    """The broker was called; else its configuration, or what comes before the call, was at fault."""
+    gone: bool = False
+    """The service wants no more (410): it is to be switched off."""
     duration_s: float = 0.0
     details: dict[str, Any] = field(default_factory=dict)
     """`exchanges`, `traceback`, `printed`: secrets masked, each bounded."""

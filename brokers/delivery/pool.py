@@ -79,6 +79,13 @@ class Pool:
         """Jobs submitted and not yet collected."""
         return list(self._running.values())
 
+    def resize(self, size: int) -> None:
+        """So many threads from now on; jobs that run end as they would have."""
+        self._size = max(1, size)
+        while self._threads > self._size:
+            self._jobs.put(None)
+            self._threads -= 1
+
     def submit(self, key: Any, work: Callable[[Job], Any], timeout_s: float) -> Job:
         """Run `work` in a thread of the pool; its result, or that it took longer than `timeout_s`, comes from `collect`.
 

@@ -18,7 +18,7 @@ UPDATE event SET
     state = 'leased', lease = :lease, lease_until = :until, attempts = attempts + 1, interrupted = interrupted + (state = 'leased')
 WHERE id = (
     SELECT id FROM event
-    WHERE (state = 'waiting' AND next_at <= :now) OR (state = 'leased' AND lease_until < :now)
+    WHERE state IN ('waiting', 'leased') AND ((state = 'waiting' AND next_at <= :now) OR (state = 'leased' AND lease_until < :now))
     ORDER BY next_at, created_at, sequence LIMIT 1)
 RETURNING record, sequence, only, attempts, interrupted, created_at;
 
@@ -40,40 +40,64 @@ WHERE id = :id AND lease = :lease AND state = 'leased';
 INSERT OR REPLACE INTO reading (event, started_at, commits_read, commits_total)
 SELECT id, :started_at, :commits_read, :commits_total FROM event WHERE id = :event AND lease = :lease AND state = 'leased';
 
--- name: forget_readings
-DELETE FROM reading;
+-- name: end_event_leases
+-- Of workers that were killed; the trigger reading_ended takes away what they had noted.
+UPDATE event SET
+    state = 'waiting', lease = NULL, lease_until = NULL, next_at = :now + :wait_s * interrupted, interrupted = interrupted + 1
+WHERE state = 'leased' AND lease GLOB :leases;
 
 -- name: has_earlier
--- Whether an ordered delivery has a push before it that is unread or unfinished; claim_delivery asks the same.
+-- Whether an ordered delivery has a push before it that is unread or unfinished; claim_delivery asks the same. Alerts have sequence 0.
 SELECT 1 FROM delivery
-WHERE repository = :repository AND service = :service AND sequence < :sequence AND state IN ('waiting', 'leased')
+WHERE repository = :repository AND service = :service AND sequence < :sequence AND sequence > 0 AND state IN ('waiting', 'leased')
 UNION ALL
-SELECT 1 FROM event WHERE repository = :repository AND sequence < :sequence AND state IN ('waiting', 'leased')
+SELECT 1 FROM event WHERE repository = :repository AND sequence < :sequence AND sequence > 0 AND state IN ('waiting', 'leased')
 LIMIT 1;
 
 -- name: add_delivery
+-- Held back if its service is switched off, and until the next try if the breaker of its endpoint is open.
 INSERT OR IGNORE INTO delivery
-    (event, repository, sequence, service, broker, endpoint, ordered, state, attempts, next_at, lease, lease_until, reason, created_at, finished_at)
+    (event, repository, sequence, service, broker, endpoint, ordered, state, attempts, next_at, lease, lease_until, reason,
+     created_at, finished_at, expires_at, held)
 VALUES
-    (:event, :repository, :sequence, :service, :broker, :endpoint, :ordered, :state, :attempts, :now, :lease, :until, :reason, :now, :finished_at);
+    (:event, :repository, :sequence, :service, :broker, :endpoint, :ordered, :state, :attempts,
+     max(:now, coalesce((SELECT open_until FROM breaker WHERE breaker.endpoint = :endpoint), 0)), :lease, :until, :reason,
+     :now, :finished_at, :expires_at,
+     EXISTS (SELECT 1 FROM service WHERE name = :service AND service.repository IN (:repository, '') AND disabled_at IS NOT NULL));
+
+-- name: held_back
+-- Why a delivery to an endpoint is not to be tried at once; no row if it is.
+SELECT 'disabled' AS why FROM service WHERE name = :service AND repository IN (:repository, '') AND disabled_at IS NOT NULL
+UNION ALL
+SELECT 'parked' FROM breaker WHERE endpoint = :endpoint AND open_until IS NOT NULL
+LIMIT 1;
 
 -- name: claim_delivery
--- Passed over: endpoints that have their share under lease already, and ordered deliveries behind a push that is unread or unfinished.
+-- Passed over: services that are switched off, endpoints that have their share under lease already or whose breaker is open, and
+-- ordered deliveries behind a push that is unread or unfinished. `share` of an endpoint: one when its breaker lets one through.
+WITH busy (endpoint, n) AS (
+    SELECT endpoint, count(*) FROM delivery WHERE state = 'leased' AND lease_until >= :now AND endpoint != '' GROUP BY endpoint
+), closed (endpoint) AS MATERIALIZED (
+    SELECT busy.endpoint FROM busy LEFT JOIN breaker USING (endpoint)
+    WHERE n >= CASE WHEN open_until IS NOT NULL THEN 1 WHEN failures = 0 THEN min(:per_endpoint, :draining) ELSE :per_endpoint END
+    UNION ALL
+    SELECT endpoint FROM breaker WHERE open_until > :now
+)
 UPDATE delivery SET
     state = 'leased', lease = :lease, lease_until = :until, attempts = attempts + 1, interrupted = interrupted + (state = 'leased')
 WHERE id = (
     SELECT due.id FROM delivery AS due
-    WHERE ((due.state = 'waiting' AND due.next_at <= :now) OR (due.state = 'leased' AND due.lease_until < :now))
-      AND (due.endpoint = '' OR :per_endpoint > (
-            SELECT count(*) FROM delivery AS busy
-            WHERE busy.endpoint = due.endpoint AND busy.state = 'leased' AND busy.lease_until >= :now))
+    WHERE due.state IN ('waiting', 'leased') AND due.held = 0 AND due.next_at <= :now
+      AND (due.state = 'waiting' OR due.lease_until < :now)
+      AND due.endpoint NOT IN closed
       AND (NOT due.ordered OR NOT EXISTS (
             SELECT 1 FROM delivery AS earlier
-            WHERE earlier.repository = due.repository AND earlier.service = due.service AND earlier.sequence < due.sequence
+            WHERE earlier.repository = due.repository AND earlier.service = due.service
+              AND earlier.sequence < due.sequence AND earlier.sequence > 0
               AND earlier.state IN ('waiting', 'leased')
             UNION ALL
             SELECT 1 FROM event AS unread
-            WHERE unread.repository = due.repository AND unread.sequence < due.sequence
+            WHERE unread.repository = due.repository AND unread.sequence < due.sequence AND unread.sequence > 0
               AND unread.state IN ('waiting', 'leased')))
     ORDER BY due.next_at, due.id LIMIT 1)
 RETURNING id, event, service, endpoint, attempts, interrupted, schedule_from, repeats, created_at;
@@ -100,6 +124,17 @@ WHERE lease = :lease AND state = 'leased';
 UPDATE delivery SET state = 'waiting', attempts = attempts - 1, lease = NULL, lease_until = NULL
 WHERE lease = :lease AND state = 'leased';
 
+-- name: end_delivery_leases
+UPDATE delivery SET
+    state = 'waiting', lease = NULL, lease_until = NULL, next_at = :now + :wait_s * interrupted, interrupted = interrupted + 1
+WHERE state = 'leased' AND lease GLOB :leases;
+
+-- name: park_again
+-- What became due while the breaker of its endpoint is open.
+UPDATE delivery SET next_at = (SELECT open_until FROM breaker WHERE breaker.endpoint = delivery.endpoint)
+WHERE state = 'waiting' AND endpoint IN (SELECT endpoint FROM breaker WHERE open_until > :now)
+  AND next_at < (SELECT open_until FROM breaker WHERE breaker.endpoint = delivery.endpoint);
+
 -- name: renew_event
 UPDATE event SET lease_until = :until WHERE lease = :lease AND state = 'leased';
 
@@ -110,58 +145,127 @@ UPDATE delivery SET lease_until = :until WHERE lease = :lease AND state = 'lease
 -- Replaces a retry that waits; refused while a live lease is on it.
 UPDATE delivery SET
     state = 'waiting', next_at = :now, repeats = repeats + 1, schedule_from = attempts, created_at = :now,
-    finished_at = NULL, lease = NULL, lease_until = NULL
+    finished_at = NULL, lease = NULL, lease_until = NULL, expires_at = expires_at - created_at + :now,
+    held = EXISTS (
+        SELECT 1 FROM service
+        WHERE name = delivery.service AND service.repository IN (delivery.repository, '') AND disabled_at IS NOT NULL)
 WHERE id = :id AND (state != 'leased' OR lease_until < :now);
+
+-- name: probe_now
+UPDATE breaker SET open_until = :now WHERE open_until > :now AND endpoint = (SELECT endpoint FROM delivery WHERE id = :id);
 
 -- name: reread
 UPDATE event SET state = 'waiting', next_at = :now, attempts = 0 WHERE id = :id AND state IN ('dead', 'waiting');
 
 -- name: prune
--- What is delivered or skipped and old enough; the dead stay.
-DELETE FROM event
-WHERE created_at < :before AND state = 'read'
-  AND NOT EXISTS (SELECT 1 FROM delivery WHERE delivery.event = event.id AND delivery.state NOT IN ('delivered', 'skipped'));
+-- What ended, delivered or skipped, long enough ago; the dead stay.
+DELETE FROM event WHERE id IN (
+    SELECT id FROM event
+    WHERE state = 'read' AND created_at < :before AND NOT EXISTS (
+        SELECT 1 FROM delivery
+        WHERE delivery.event = event.id AND (delivery.state NOT IN ('delivered', 'skipped') OR delivery.finished_at >= :before))
+    ORDER BY created_at LIMIT :most);
+
+-- name: count_prunable
+-- As prune chooses them.
+SELECT count(*) AS n FROM event
+WHERE state = 'read' AND created_at < :before AND NOT EXISTS (
+    SELECT 1 FROM delivery
+    WHERE delivery.event = event.id AND (delivery.state NOT IN ('delivered', 'skipped') OR delivery.finished_at >= :before));
+
+-- name: forget_delivery
+DELETE FROM delivery WHERE id = :id AND state IN ('delivered', 'skipped', 'dead') RETURNING event;
+
+-- name: forget_bare_push
+DELETE FROM event WHERE id = :event AND state = 'read' AND NOT EXISTS (SELECT 1 FROM delivery WHERE delivery.event = :event);
+
+-- name: forget_push
+DELETE FROM event WHERE id = :event AND state IN ('read', 'dead') AND NOT EXISTS (
+    SELECT 1 FROM delivery WHERE delivery.event = :event AND delivery.state IN ('waiting', 'leased'));
+
+-- name: mend_events
+-- What no schedule gives was set by another clock. What is under lease was due when it was claimed.
+UPDATE event SET next_at = min(next_at, :now), lease_until = CASE WHEN lease_until > :longest THEN :left ELSE lease_until END
+WHERE state IN ('waiting', 'leased')
+    AND ((state = 'waiting' AND next_at > :latest) OR (state = 'leased' AND (lease_until > :longest OR next_at > :now)));
+
+-- name: mend_deliveries
+UPDATE delivery SET next_at = min(next_at, :now), lease_until = CASE WHEN lease_until > :longest THEN :left ELSE lease_until END
+WHERE id IN (
+    SELECT id FROM delivery WHERE state = 'leased' AND (lease_until > :longest OR next_at > :now)
+    UNION ALL
+    SELECT id FROM delivery WHERE state = 'waiting' AND next_at > :latest
+    UNION ALL
+    SELECT id FROM delivery
+    WHERE state = 'waiting' AND next_at > :now AND endpoint IN (SELECT endpoint FROM breaker WHERE open_until > :longest));
+
+-- name: mend_breakers
+UPDATE breaker SET open_until = :now WHERE open_until > :longest;
+
+-- name: take_over_sequence
+-- From an outbox that was set aside.
+INSERT INTO repository (path, sequence) VALUES (:path, :sequence)
+ON CONFLICT (path) DO UPDATE SET sequence = max(sequence, :sequence);
+
+-- name: take_over_service
+INSERT OR IGNORE INTO service (repository, name, failing_since, disabled_at, disabled_by, disabled_why, alerted_at)
+VALUES (:repository, :name, :failing_since, :disabled_at, :disabled_by, :disabled_why, :alerted_at);
 
 -- name: next_due
--- When the first of what waits is due. Ordered deliveries that claim_delivery passes over are not, whatever their time says.
+-- When the first of what waits is due. Neither deliveries of services that are switched off are, nor ordered ones that claim_delivery
+-- passes over, whatever their time says. Each row is the first of its index that will do.
 SELECT min(due) AS due FROM (
-    SELECT CASE state WHEN 'leased' THEN lease_until ELSE next_at END AS due FROM event WHERE state IN ('waiting', 'leased')
+    SELECT min(CASE state WHEN 'leased' THEN lease_until ELSE next_at END) AS due FROM event WHERE state IN ('waiting', 'leased')
     UNION ALL
-    SELECT CASE state WHEN 'leased' THEN lease_until ELSE next_at END FROM delivery AS late
-    WHERE state IN ('waiting', 'leased') AND (NOT ordered OR NOT EXISTS (
-        SELECT 1 FROM delivery AS earlier
-        WHERE earlier.repository = late.repository AND earlier.service = late.service AND earlier.sequence < late.sequence
-          AND earlier.state IN ('waiting', 'leased')
-        UNION ALL
-        SELECT 1 FROM event AS unread
-        WHERE unread.repository = late.repository AND unread.sequence < late.sequence
-          AND unread.state IN ('waiting', 'leased'))));
+    SELECT min(max(lease_until, coalesce((SELECT open_until FROM breaker WHERE breaker.endpoint = delivery.endpoint), 0)))
+    FROM delivery WHERE state = 'leased' AND held = 0
+    UNION ALL
+    SELECT * FROM (
+        SELECT next_at FROM delivery AS late
+        WHERE state IN ('waiting', 'leased') AND held = 0 AND state = 'waiting' AND (NOT ordered OR NOT EXISTS (
+            SELECT 1 FROM delivery AS earlier
+            WHERE earlier.repository = late.repository AND earlier.service = late.service
+              AND earlier.sequence < late.sequence AND earlier.sequence > 0
+              AND earlier.state IN ('waiting', 'leased')
+            UNION ALL
+            SELECT 1 FROM event AS unread
+            WHERE unread.repository = late.repository AND unread.sequence < late.sequence AND unread.sequence > 0
+              AND unread.state IN ('waiting', 'leased')))
+        ORDER BY next_at LIMIT 1));
 
 -- name: count_due
 -- How many pushes and deliveries are due, ordered ones that wait for their turn among them.
 SELECT
-    (SELECT count(*) FROM event WHERE (state = 'waiting' AND next_at <= :now) OR (state = 'leased' AND lease_until < :now))
-    + (SELECT count(*) FROM delivery WHERE (state = 'waiting' AND next_at <= :now) OR (state = 'leased' AND lease_until < :now))
+    (SELECT count(*) FROM event
+     WHERE state IN ('waiting', 'leased') AND ((state = 'waiting' AND next_at <= :now) OR (state = 'leased' AND lease_until < :now)))
+    + (SELECT count(*) FROM delivery
+       WHERE state IN ('waiting', 'leased') AND held = 0 AND ((state = 'waiting' AND next_at <= :now) OR (state = 'leased' AND lease_until < :now)))
     AS n;
 
+-- name: count_waiting
+-- Of services that are on; those under way too.
+SELECT count(*) AS n FROM delivery WHERE state IN ('waiting', 'leased') AND held = 0;
+
 -- name: count_deliveries
-SELECT state, count(*) AS n, min(created_at) AS oldest FROM delivery GROUP BY state;
+-- By the state that is shown.
+SELECT shown.state, count(*) AS n, min(created_at) AS oldest FROM delivery JOIN shown USING (id) GROUP BY shown.state;
 
 -- name: count_events
-SELECT state, count(*) AS n, min(created_at) AS oldest FROM event GROUP BY state;
+-- What has the number 0 and is read was no push: an alert, or what is only known.
+SELECT state, count(*) AS n, min(created_at) AS oldest FROM event WHERE sequence > 0 OR state != 'read' GROUP BY state;
 
 -- name: last_failures
 -- The newest delivery of each service that failed and is not delivered since.
-SELECT repository, service, state, reason, max(id) AS id FROM delivery
-WHERE reason != '' AND state IN ('waiting', 'leased', 'dead')
+SELECT repository, service, shown.state AS state, reason, max(delivery.id) AS id FROM delivery JOIN shown USING (id)
+WHERE reason != '' AND delivery.state IN ('waiting', 'leased', 'dead')
 GROUP BY repository, service ORDER BY repository, service;
 
 -- name: list_deliveries
--- Newest first; a parameter that is NULL leaves its condition out.
-SELECT delivery.*, event.repository AS event_repository FROM delivery JOIN event ON event.id = delivery.event
+-- Newest first, by the state that is shown; a parameter that is NULL leaves its condition out.
+SELECT shown.state AS state, delivery.* FROM delivery JOIN shown USING (id)
 WHERE (:repository IS NULL OR delivery.repository = :repository)
   AND (:service IS NULL OR delivery.service = :service)
-  AND (:state IS NULL OR delivery.state = :state)
+  AND (:state IS NULL OR shown.state = :state)
   AND (NOT :failed OR (delivery.reason != '' AND delivery.state IN ('waiting', 'leased', 'dead')))
   AND (:since IS NULL OR delivery.created_at >= :since)
 ORDER BY delivery.id DESC LIMIT :most;
@@ -179,7 +283,8 @@ FROM reading JOIN event ON event.id = reading.event
 WHERE event.state = 'leased' AND event.lease_until >= :now ORDER BY reading.started_at;
 
 -- name: show_delivery
-SELECT delivery.*, event.record, event.payload FROM delivery JOIN event ON event.id = delivery.event
+SELECT shown.state AS state, delivery.*, event.record, event.payload
+FROM delivery JOIN shown USING (id) JOIN event ON event.id = delivery.event
 WHERE delivery.id = :id;
 
 -- name: show_event
@@ -192,9 +297,248 @@ SELECT * FROM delivery WHERE event = :id ORDER BY id;
 SELECT * FROM attempt WHERE delivery = :id ORDER BY number;
 
 -- name: last_push
--- The newest push of a repository that was read.
-SELECT record, sequence, payload FROM event WHERE repository = :repository AND payload IS NOT NULL ORDER BY sequence DESC LIMIT 1;
+-- The newest push of a repository that was read, and no alert.
+SELECT record, sequence, payload FROM event
+WHERE repository = :repository AND payload IS NOT NULL AND sequence > 0 ORDER BY sequence DESC LIMIT 1;
 
 -- name: ended_since
 -- What ended at or after a time, and what still waits.
 SELECT state, count(*) AS n FROM delivery WHERE finished_at IS NULL OR finished_at >= :since GROUP BY state;
+
+-- name: service_names
+-- attempt_total knows those whose deliveries were pruned.
+SELECT service AS name FROM delivery WHERE :repository IS NULL OR repository = :repository
+UNION SELECT service FROM attempt_total WHERE :repository IS NULL OR repository = :repository
+UNION SELECT name FROM service WHERE name != '' AND (:repository IS NULL OR repository IN (:repository, ''))
+ORDER BY name;
+
+-- name: tally_pushes
+-- For `oberon metrics`, like the next two; where it is not asked per repository, `repository` is ''.
+SELECT CASE WHEN :per_repository THEN path ELSE '' END AS repository, sum(sequence) AS n FROM repository GROUP BY 1;
+
+-- name: tally_attempts
+SELECT
+    CASE WHEN :per_repository THEN repository ELSE '' END AS repository, service, broker, outcome,
+    sum(attempts) AS attempts, sum(duration_s) AS duration_s, max(last_at) AS last_at
+FROM attempt_total GROUP BY 1, 2, 3, 4;
+
+-- name: disabled_services
+SELECT repository, name, disabled_at, disabled_by, disabled_why FROM service WHERE disabled_at IS NOT NULL ORDER BY name, repository;
+
+-- name: list_breakers
+SELECT endpoint, failures, since, open_until, probes,
+    (SELECT count(*) FROM delivery WHERE delivery.endpoint = breaker.endpoint AND state = 'waiting' AND held = 0) AS waiting
+FROM breaker ORDER BY endpoint;
+
+-- name: tally_deliveries
+SELECT
+    CASE WHEN :per_repository THEN repository ELSE '' END AS repository, service, broker, shown.state AS state, count(*) AS n
+FROM delivery JOIN shown USING (id) GROUP BY 1, 2, 3, 4;
+
+-- name: note_event
+-- What nobody is to be told of, but counts: it is kept as long as a push that is read, so that it is entered once.
+INSERT INTO event (id, repository, sequence, record, state, next_at, created_at)
+VALUES (:id, :repository, 0, :record, 'read', :now, :now);
+
+-- name: know_repository
+INSERT OR IGNORE INTO repository (path, sequence) VALUES (:path, 0);
+
+-- name: events_since
+-- As events_after, for a push that is entered late.
+SELECT record FROM event WHERE repository = :repository AND created_at >= :time ORDER BY sequence LIMIT :most;
+
+-- name: baseline_of
+SELECT refs, record FROM baseline WHERE repository = :repository;
+
+-- name: begin_refs
+-- `places` is [[ref, node], ...], `known` a list of beginnings. Refs that have rows stay as they are.
+INSERT OR IGNORE INTO ref_state (repository, ref, node, balance, guessed, since)
+SELECT :repository, ref, CASE WHEN known THEN :none ELSE node END, 1, NOT known, CASE WHEN known THEN NULL ELSE :time END
+FROM (
+    SELECT
+        json_extract(place.value, '$[0]') AS ref, json_extract(place.value, '$[1]') AS node,
+        EXISTS (
+            SELECT 1 FROM json_each(:known) AS beginning
+            WHERE substr(json_extract(place.value, '$[0]'), 1, length(beginning.value)) = beginning.value) AS known
+    FROM json_each(:places) AS place) AS heard_of
+WHERE NOT EXISTS (SELECT 1 FROM ref_state WHERE ref_state.repository = :repository AND ref_state.ref = heard_of.ref);
+
+-- name: add_balances
+-- `balances` is [[ref, node, balance], ...].
+INSERT INTO ref_state (repository, ref, node, balance)
+SELECT
+    :repository, json_extract(value, '$[0]') AS moved, json_extract(value, '$[1]') AS place, sum(json_extract(value, '$[2]'))
+FROM json_each(:balances) WHERE true GROUP BY moved, place
+ON CONFLICT (repository, ref, node) DO UPDATE SET balance = balance + excluded.balance;
+
+-- name: early_refs
+-- Of those in `refs`, the ones whose first known push was not, or perhaps not, before the one of `time`.
+SELECT ref, node, since FROM ref_state
+WHERE repository = :repository AND ref IN (SELECT value FROM json_each(:refs)) AND since >= :time - :skew_s AND since <> :time
+  AND (since > :time OR :most > (
+    SELECT count(*) FROM ref_state AS other
+    WHERE other.repository = ref_state.repository AND other.ref = ref_state.ref AND other.guessed));
+
+-- name: unstart_ref
+UPDATE ref_state SET balance = balance - 1, guessed = :guessed, since = NULL WHERE repository = :repository AND ref = :ref AND node = :node;
+
+-- name: start_ref
+INSERT INTO ref_state (repository, ref, node, balance, guessed, since) VALUES (:repository, :ref, :node, 1, 1, :time)
+ON CONFLICT (repository, ref, node) DO UPDATE SET balance = balance + 1, guessed = 1, since = excluded.since;
+
+-- name: guess_ref
+INSERT INTO ref_state (repository, ref, node, balance, guessed) VALUES (:repository, :ref, :node, 0, 1)
+ON CONFLICT (repository, ref, node) DO UPDATE SET guessed = 1;
+
+-- name: tidy_refs
+DELETE FROM ref_state
+WHERE repository = :repository AND balance = 0 AND NOT guessed AND ref IN (SELECT value FROM json_each(:refs));
+
+-- name: settle_starts
+-- Where refs began that were first heard of before :before is no guess any more.
+UPDATE ref_state SET guessed = 0, since = NULL
+WHERE repository = :repository AND (guessed OR since IS NOT NULL) AND EXISTS (
+    SELECT 1 FROM ref_state AS began
+    WHERE began.repository = ref_state.repository AND began.ref = ref_state.ref AND began.since < :before);
+
+-- name: tidy_repository
+-- Rows that say nothing, and of refs that are not there all: of those that begin as `known`, no row means the same.
+DELETE FROM ref_state
+WHERE repository = :repository AND NOT guessed AND since IS NULL AND (balance = 0 OR (
+    balance = 1 AND node = :none
+    AND EXISTS (SELECT 1 FROM json_each(:known) AS beginning WHERE substr(ref, 1, length(beginning.value)) = beginning.value)
+    AND NOT EXISTS (
+        SELECT 1 FROM ref_state AS other
+        WHERE other.repository = ref_state.repository AND other.ref = ref_state.ref AND other.node <> :none)));
+
+-- name: drop_refs
+DELETE FROM ref_state WHERE repository = :repository AND ref IN (SELECT value FROM json_each(:refs));
+
+-- name: ref_rows
+SELECT ref, node, balance, guessed, since FROM ref_state WHERE repository = :repository;
+
+-- name: set_baseline
+INSERT OR REPLACE INTO baseline (repository, refs, record) VALUES (:repository, :refs, :record);
+
+-- name: add_changegroup
+INSERT OR IGNORE INTO changegroup (repository, first, last) VALUES (:repository, :first, :last);
+
+-- name: drop_changegroup
+DELETE FROM changegroup WHERE repository = :repository AND first = :first AND last = :last;
+
+-- name: changelog_of
+SELECT length, tip FROM changelog WHERE repository = :repository;
+
+-- name: set_changelog
+INSERT OR REPLACE INTO changelog (repository, length, tip) VALUES (:repository, :length, :tip);
+
+-- name: changegroups_of
+SELECT first, last FROM changegroup WHERE repository = :repository;
+
+-- name: known_repositories
+SELECT path FROM repository UNION SELECT repository FROM baseline ORDER BY 1;
+
+-- name: newest_event
+-- No alert.
+SELECT record FROM event WHERE repository = :repository AND json_extract(record, '$.alert') IS NULL ORDER BY sequence DESC LIMIT 1;
+
+-- name: newest_events
+SELECT record FROM event WHERE repository = :repository ORDER BY sequence DESC LIMIT :most;
+
+-- name: sequence_of
+SELECT sequence FROM repository WHERE path = :repository;
+
+-- name: note_endpoint_down
+INSERT INTO breaker (endpoint, failures, since) VALUES (:endpoint, 1, :now)
+ON CONFLICT (endpoint) DO UPDATE SET failures = failures + 1, since = CASE failures WHEN 0 THEN :now ELSE since END
+RETURNING failures, open_until, probes;
+
+-- name: open_breaker
+UPDATE breaker SET open_until = :until WHERE endpoint = :endpoint;
+
+-- name: begin_probe
+-- From a delivery that was claimed although the breaker is open; no row if it is closed.
+UPDATE breaker SET probes = probes + 1 WHERE endpoint = :endpoint AND open_until IS NOT NULL RETURNING probes;
+
+-- name: park
+UPDATE delivery SET next_at = :until WHERE endpoint = :endpoint AND state = 'waiting' AND next_at < :until;
+
+-- name: note_endpoint_up
+-- The breaker as it was; no row if nothing was against the endpoint.
+SELECT failures, open_until FROM breaker WHERE endpoint = :endpoint;
+
+-- name: close_breaker
+UPDATE breaker SET failures = 0, since = :now, open_until = NULL, probes = 0 WHERE endpoint = :endpoint;
+
+-- name: let_go
+-- What was parked until then.
+UPDATE delivery SET next_at = :now WHERE endpoint = :endpoint AND state = 'waiting' AND next_at > :now AND next_at <= :until;
+
+-- name: forget_breaker
+-- Unless what waited for the endpoint is not drained yet.
+DELETE FROM breaker WHERE endpoint = :endpoint AND open_until IS NULL AND NOT EXISTS (
+    SELECT 1 FROM delivery
+    WHERE delivery.endpoint = breaker.endpoint AND state = 'waiting' AND next_at <= :now
+      AND breaker.failures = 0 AND delivery.created_at < breaker.since);
+
+-- name: note_service_up
+UPDATE service SET failing_since = NULL WHERE repository = :repository AND name = :service AND failing_since IS NOT NULL;
+
+-- name: note_service_down
+-- Failures further apart than :apart are two troubles, of a service that is seldom pushed to.
+INSERT INTO service (repository, name, failing_since, failed_at) VALUES (:repository, :service, :now, :now)
+ON CONFLICT (repository, name) DO UPDATE SET
+    failing_since = CASE WHEN failed_at > :now - :apart THEN coalesce(failing_since, :now) ELSE :now END, failed_at = :now
+RETURNING failing_since, disabled_at;
+
+-- name: disable
+INSERT INTO service (repository, name, disabled_at, disabled_by, disabled_why) VALUES (:repository, :service, :now, :by, :why)
+ON CONFLICT (repository, name) DO UPDATE SET disabled_at = :now, disabled_by = :by, disabled_why = :why;
+
+-- name: enable
+-- For all repositories where `repository` is ''.
+UPDATE service SET disabled_at = NULL, disabled_by = '', disabled_why = '', failing_since = NULL
+WHERE name = :service AND (:repository = '' OR repository = :repository);
+
+-- name: hold_back
+-- As `service` says now.
+UPDATE delivery SET held = 1 - held
+WHERE service = :service AND (:repository = '' OR repository = :repository) AND state IN ('waiting', 'leased')
+  AND held != EXISTS (
+    SELECT 1 FROM service
+    WHERE name = delivery.service AND service.repository IN (delivery.repository, '') AND disabled_at IS NOT NULL)
+RETURNING state;
+
+-- name: give_up_waiting
+UPDATE delivery SET state = 'dead', reason = :reason, finished_at = :now
+WHERE repository = :repository AND service = :service AND state = 'waiting';
+
+-- name: expire
+UPDATE delivery SET
+    state = 'dead', finished_at = :now,
+    reason = 'given up: older than maxAge' || CASE reason WHEN '' THEN '' ELSE '; last: ' || reason END
+WHERE state = 'waiting' AND expires_at < :now
+RETURNING event, repository, service, reason;
+
+-- name: alerted_at
+SELECT alerted_at FROM service WHERE repository = :repository AND name = :service;
+
+-- name: note_alert
+INSERT INTO service (repository, name, alerted_at) VALUES (:repository, :service, :now)
+ON CONFLICT (repository, name) DO UPDATE SET alerted_at = :now;
+
+-- name: count_dead_since
+SELECT count(*) AS n FROM delivery
+WHERE repository = :repository AND service = :service AND state = 'dead' AND finished_at > :since;
+
+-- name: place_of
+SELECT record FROM event WHERE id = :id;
+
+-- name: want_alerts
+INSERT OR IGNORE INTO alerting (repository) VALUES (:repository);
+
+-- name: want_no_alerts
+DELETE FROM alerting WHERE repository = :repository;
+
+-- name: wants_alerts
+SELECT 1 FROM alerting WHERE repository = :repository;

@@ -7,17 +7,19 @@ A reading may take as long as it likes while it makes progress; one that makes n
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from brokers.delivery import schedule
+from brokers.config import Configuration
+from brokers.delivery import alerts, schedule
 from brokers.delivery.claims import EventClaim
-from brokers.delivery.expansion import Expansion, expand, needs_of
+from brokers.delivery.expansion import Expansion, Source, expand, expand_alert, needs_of
 from brokers.delivery.outbox import Outbox
 from brokers.delivery.outcome import reason_of
 from brokers.delivery.pool import Job, Pool
 from brokers.delivery.progress import Progress, told
 from brokers.errors import BrokerError
+from payload.push import Event, Push
 from payload.text import visible
 
 if TYPE_CHECKING:
@@ -50,8 +52,6 @@ class Readings:
         self._pool = pool
         self._due: dict[str, _Due] = {}
         """By lease."""
-        self._begun = False
-        """Whether what a killed worker had noted is out of the way."""
 
     @property
     def running(self) -> list[Job]:
@@ -64,9 +64,19 @@ class Readings:
         """The repository's configuration and history, made into a payload and deliveries. Raises BrokerError."""
         source = self._worker.source(claim.event.scm)
         configuration = source.configuration(claim.event.path)
+        if claim.event.alert:
+            return expand_alert(self._alert(claim.event, source, configuration), configuration)
         later = self._outbox.events_after(claim)
         push = source.read(claim.event, configuration.settings, needs_of(configuration), later, self._watched(job))
         return expand(push, configuration, claim.sequence, claim.only)
+
+    def _alert(self, event: Event, source: Source, configuration: Configuration) -> Push:
+        """An alert as a push that moves nothing; also of a repository that cannot be read, which may be what it is about."""
+        try:
+            push = source.read(alerts.without_alert(event), configuration.settings, frozenset())
+        except BrokerError:
+            return alerts.push_of(event, configuration)
+        return replace(push, event=event)
 
     def _watched(self, job: Job) -> Progress:
         def progress(commits_read: int, commits_total: int) -> None:
@@ -81,9 +91,6 @@ class Readings:
 
     def tell(self) -> None:
         """Note in the outbox, and log, how far those are that take long. Raises OutboxError."""
-        if not self._begun:
-            self._outbox.forget_readings()
-            self._begun = True
         for job in self.running:
             due = self._due_of(job.key)
             elapsed_s = job.elapsed_s
@@ -108,7 +115,8 @@ class Readings:
     def finish(self, claim: EventClaim, job: Job) -> None:
         """Write down what a reading came to: the deliveries, or why it is tried again. Raises OutboxError."""
         if isinstance(job.result, Expansion) and not job.abandoned:
-            self._outbox.expand(claim, job.result.composed, job.result.deliveries)
+            read = job.result
+            self._outbox.expand(claim, read.composed, read.deliveries, alerts_wanted=read.alerts_wanted)
             if self._due_of(claim).logged:
                 log.info("read %s: %s, %d s", _named(claim), _how_far(job), job.elapsed_s)
             del self._due[claim.lease]

@@ -1,6 +1,6 @@
 """What the state directory tells: deliveries, attempts, pushes not yet read, the spool, the worker. It changes nothing.
 
-Each answer is a typed row of a question in `queries.sql`. Times are Unix seconds.
+Each answer is a typed row (`rows.py`) of a question in `queries.sql`. Times are Unix seconds.
 """
 
 from __future__ import annotations
@@ -8,147 +8,24 @@ from __future__ import annotations
 import errno
 import json
 import os
-import sqlite3
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from brokers.delivery import spool, wake
 from brokers.delivery.outbox import FILE, MAX_LATER, Outbox
 from brokers.delivery.outcome import State
+from brokers.delivery.rows import Attempt, Delivery, Failing, LastPush, Late, Reading, Spool, UnreadPush
 from payload.push import Event
 
 NO_LIMIT = -1  # SQLite's
+UNFINISHED = frozenset({State.WAITING, State.PARKED, State.DISABLED, State.LEASED})
 STUCK_S = 600.0
 """What is due for so long although a worker runs is stuck."""
 UNATTENDED_S = 60.0
 """What is due for so long while no worker runs will wait for the next push; a hook starts one within a second."""
-
-
-class _Row:
-    """A dataclass whose fields are columns."""
-
-    @classmethod
-    def of(cls, row: sqlite3.Row) -> Self:
-        return cls(**{field.name: row[field.name] for field in fields(cls)})  # type: ignore[arg-type]  # each subclass is one
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery(_Row):
-    """One push for one service."""
-
-    id: int
-    event: str
-    """The push's id, 32 hex digits."""
-    sequence: int
-    """The push's number in its repository."""
-    repository: str
-    service: str
-    broker: str
-    endpoint: str
-    """Where it goes, as `host:port`; '' if the broker does not say."""
-    state: str
-    """A `State`."""
-    attempts: int
-    repeats: int
-    """How often it was sent again by hand."""
-    next_at: float
-    """When it is due, while it waits."""
-    reason: str
-    """Why the last attempt failed, or why it was skipped or given up."""
-    note: str
-    """What the broker returned."""
-    created_at: float
-    finished_at: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class UnreadPush(_Row):
-    """A push in the outbox whose repository was not read yet, or cannot be read."""
-
-    id: str
-    repository: str
-    sequence: int
-    state: str
-    attempts: int
-    next_at: float
-    reason: str
-    created_at: float
-
-
-@dataclass(frozen=True, slots=True)
-class LastPush:
-    """A push as it was recorded, with what it takes to read it again."""
-
-    event: Event
-    sequence: int
-    """The push's number in its repository."""
-    payload: dict[str, Any]
-    """As the worker composed it then, less `broker` and `service`."""
-    later: tuple[Event, ...]
-    """Those of its repository that came after it and are not read, oldest first."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reading(_Row):
-    """A push that the worker is reading and that takes it longer."""
-
-    repository: str
-    event: str
-    """The push's id, 32 hex digits."""
-    commits_read: int
-    commits_total: int | None
-    """Those to read; None before it is known."""
-    started_at: float
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One call of the broker."""
-
-    number: int
-    started_at: float
-    duration_s: float
-    outcome: str
-    """A `Verdict`."""
-    reason: str
-    details: Mapping[str, Any]
-    """`exchanges`, and `traceback` and `printed` where there are any."""
-
-
-@dataclass(frozen=True, slots=True)
-class Failing(_Row):
-    """A service with a delivery that failed, and the newest such one."""
-
-    repository: str
-    service: str
-    state: str
-    reason: str
-    id: int
-
-
-@dataclass(frozen=True, slots=True)
-class Spool:
-    """What lies in the spool."""
-
-    waiting: int = 0
-    bad: int = 0
-    oldest_s: float | None = None
-    """Age of the oldest that waits; None if none does."""
-
-
-@dataclass(frozen=True, slots=True)
-class Late:
-    """What is due for longer than it takes."""
-
-    count: int
-    """Pushes and deliveries."""
-    since: float
-    worker: bool
-    """Whether one runs."""
 
 
 @contextmanager
@@ -174,13 +51,13 @@ def deliveries(
     """Newest first. `failed`: those that failed and are not delivered since, dead ones too; `since`: entered at or after it."""
     if outbox is None:
         return []
-    asked = {"repository": _in_outbox(repository), "service": service, "state": state, "failed": failed, "since": since}
+    asked = {"repository": in_outbox(repository), "service": service, "state": state, "failed": failed, "since": since}
     return [Delivery.of(row) for row in outbox.ask("list_deliveries", **asked, most=most)]
 
 
 def unread(outbox: Outbox | None, repository: str | None = None, most: int = NO_LIMIT) -> list[UnreadPush]:
     """Pushes not yet read, newest first; those that cannot be read are `dead`."""
-    rows = outbox.ask("list_unread", repository=_in_outbox(repository), most=most) if outbox else []
+    rows = outbox.ask("list_unread", repository=in_outbox(repository), most=most) if outbox else []
     return [UnreadPush.of(row) for row in rows]
 
 
@@ -220,7 +97,7 @@ def attempts(outbox: Outbox, number: int) -> list[Attempt]:
 
 def last_push(outbox: Outbox | None, repository: str) -> LastPush | None:
     """The newest push of a repository that was read; None if there is none."""
-    place = _in_outbox(repository)
+    place = in_outbox(repository)
     rows = outbox.ask("last_push", repository=place) if outbox else []
     if outbox is None or not rows:
         return None
@@ -244,11 +121,18 @@ def failing(outbox: Outbox | None) -> list[Failing]:
     return [Failing.of(row) for row in outbox.ask("last_failures")] if outbox else []
 
 
-def oldest_waiting_at(outbox: Outbox | None) -> float | None:
-    """When the oldest delivery or push that still waits came in; None if none does."""
+def service_names(outbox: Outbox | None, repository: str | None = None) -> list[str]:
+    """Of the services that the pushes of a repository (None: of any) ever went to, or that were switched off; in order."""
+    rows = outbox.ask("service_names", repository=in_outbox(repository)) if outbox else []
+    return [row["name"] for row in rows]
+
+
+def oldest_waiting_s(outbox: Outbox | None, spooled: Spool, now: float) -> float | None:
+    """How old the oldest push or delivery is that still waits, in the outbox or the spool; None if none does."""
     questions = ("count_deliveries", "count_events")
     rows = [row for question in questions for row in outbox.ask(question)] if outbox else []
-    return min((row["oldest"] for row in rows if row["state"] in (State.WAITING, State.LEASED)), default=None)
+    ages = [now - row["oldest"] for row in rows if row["state"] in UNFINISHED]
+    return max([*ages, *([] if spooled.oldest_s is None else [spooled.oldest_s])], default=None)
 
 
 def late(outbox: Outbox | None, spooled: Spool, *, worker: bool, now: float) -> Late | None:
@@ -294,6 +178,6 @@ def worker_runs(state_dir: str) -> bool:
     return wake.is_held(str(lock))
 
 
-def _in_outbox(path: str | None) -> str | None:
+def in_outbox(path: str | None) -> str | None:
     """A repository's path as the outbox has it."""
     return None if path is None else os.fsencode(path).decode("utf-8", "backslashreplace")

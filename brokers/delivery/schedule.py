@@ -15,7 +15,7 @@ from brokers.delivery.outcome import Outcome, Verdict
 
 JITTER = 0.2
 SLOW_DOWN_S = 60.0  # at least, after 429 and time-outs
-LONGEST_S = 24 * 3600.0  # that a receiver or broker may ask for
+LONGEST_S = 24 * 3600.0  # whatever is configured, or asked for; what is due later was put off by another clock (`retention.py`)
 
 
 def delay_s(
@@ -29,7 +29,8 @@ def delay_s(
     """Seconds to wait after the attempt number `attempts` (the first is 1) failed; None: that was the last.
 
     `after_s` is what the receiver (`Retry-After`) asked for: obeyed between the scheduled wait and twice it, so that a receiver
-    can slow us down but neither hurry us nor put us off for ever. `slow_down` waits at least SLOW_DOWN_S.
+    can slow us down but neither hurry us nor put us off for ever. `slow_down` waits at least SLOW_DOWN_S. No wait is longer than
+    LONGEST_S.
     """
     if attempts > len(retry_s):
         return None
@@ -38,7 +39,7 @@ def delay_s(
     if after_s is not None:
         return min(max(after_s, least), max(2 * base, least), LONGEST_S)
     drawn = spread(1 - JITTER, 1 + JITTER)
-    return max(base * drawn, least if slow_down else 0.0)
+    return min(max(base * drawn, least if slow_down else 0.0), LONGEST_S)
 
 
 def next_attempt(

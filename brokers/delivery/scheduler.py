@@ -9,22 +9,24 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from brokers.delivery import schedule, spool
-from brokers.delivery.attempt import attempt
+from brokers.delivery import spool
 from brokers.delivery.bell import Bell
 from brokers.delivery.claims import Claim, DeliveryClaim, EventClaim
-from brokers.delivery.filters import concerns
+from brokers.delivery.database import CorruptOutboxError, FullDiskError, MovedOutboxError
+from brokers.delivery.deliveries import CONFIGURE_TIMEOUT_S, Deliveries
+from brokers.delivery.intake import take_in
 from brokers.delivery.outbox import Outbox, OutboxError
-from brokers.delivery.outcome import TIMED_OUT, Outcome, Verdict, reason_of
 from brokers.delivery.pool import Job, Pool
-from brokers.delivery.readings import EVENT_RETRY_S, READ_TIMEOUT_S, Readings
+from brokers.delivery.readings import READ_TIMEOUT_S, Readings
+from brokers.delivery.retention import Upkeep
+from brokers.delivery.rounds import Rounds
 from brokers.errors import BrokerError
-from payload.push import Event, MalformedEventError
 from payload.text import visible
 
 if TYPE_CHECKING:
@@ -32,12 +34,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("oberon.worker")
 
+DAY_S = 86_400.0
 SCAN_S = 5.0
+FILES_AT_A_TIME = 50  # taken out of the spool, before deliveries have their turn
 LEASE_S = 60.0
-CONFIGURE_TIMEOUT_S = 30.0  # to read a repository's configuration
-GRACE_S = 0.2  # between the transport's own deadline and giving up the thread
 STOP_S = 10.0  # how long a stopping worker lets attempts come to their end
-PRUNE_EVERY_S = 3600.0
 CLOCK_JUMP_S = 5.0
 
 
@@ -57,14 +58,8 @@ class Limits:
     keep_days: int = 30
     idle_s: float | None = None
     """Leave after so many seconds with nothing waiting; None: stay."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Patience:
-    """How long a delivery is tried, as configured when its attempt began."""
-
-    retry_s: Sequence[float] = EVENT_RETRY_S
-    max_age_s: float | None = None
+    reconcile_s: float = 30.0
+    """A push that moves refs now is written down within that time: what is missing for longer is lost."""
 
 
 class Scheduler:
@@ -76,34 +71,50 @@ class Scheduler:
         self._bell = bell
         self._pool = Pool(worker.limits.workers, bell.ring)
         self._readings = Readings(worker, outbox, self._pool)
+        self._deliveries = Deliveries(worker, outbox, self._pool)
+        self._has_begun = False
+        self._suspect: Claim | None = None
+        """What a worker was killed with, until it can run alone."""
         self._renew_at = 0.0
-        self._prune_at = 0.0
+        self._rounds = Rounds(worker, outbox, bell.ring)
+        self._upkeep = Upkeep(outbox, worker.state_dir, worker.limits.keep_days * DAY_S)
         self._busy_at = time.monotonic()
         self._clock_ahead_s = worker.clock() - time.monotonic()
         self._left: set[str] = set()
         """Files of the spool that could not be taken in."""
+        self._more = False
+        """Whether the spool has files that have not had their turn."""
         self._ended: list[Job] = []
         """Jobs whose ends are still to be written down."""
 
     def run(self, *, drain: bool) -> None:
         """Until the worker is stopped, or may leave: idle long enough, or (`drain`) with nothing due now.
 
-        Raises PoolExhausted; with `drain` also OSError, OutboxError and RuntimeError, which otherwise are waited out.
+        Raises PoolExhausted, and CorruptOutboxError and MovedOutboxError when the outbox has to be opened anew; with `drain` also
+        OSError, other OutboxErrors and RuntimeError, which otherwise are waited out.
         """
         try:
             while not self._worker.stopping:
+                if self._worker.reloading:
+                    self._read_anew()
                 try:
                     if self._turn(drain=drain):
                         return
                     wait_s = self._wait_s()
+                except (CorruptOutboxError, MovedOutboxError):
+                    raise
                 except (OSError, OutboxError, RuntimeError) as error:
+                    if isinstance(error, FullDiskError):
+                        self._upkeep.make_room()
                     if drain:
                         raise
                     log.warning("%s: %s; trying again in %d s", type(error).__name__, visible(str(error)), SCAN_S)
                     wait_s = SCAN_S
-                self._bell.wait(wait_s)
+                self._tell_manager()
+                self._bell.wait(min(wait_s, self._worker.notifier.feed_in_s))
             self._wind_up()
         finally:
+            self._rounds.close()
             self._pool.close()
 
     def has_new(self) -> bool:
@@ -112,25 +123,47 @@ class Scheduler:
 
     def _turn(self, *, drain: bool) -> bool:
         """Once round; whether the worker may leave."""
+        if not self._has_begun:
+            self._take_over()
         self._housekeep()
-        self._ingest()
         self._collect()
+        full = self._ingest()
         if self._pool.is_exhausted:
             raise PoolExhausted
         self._dispatch()
         self._readings.tell()
+        if full is not None:
+            raise full
+        if not drain:
+            self._rounds.go_on()
         if self._pool.running:
             self._busy_at = time.monotonic()
             return False
         return self._may_leave(drain=drain)
 
+    def _take_over(self) -> None:
+        """What a worker that was killed had under way."""
+        ended = self._outbox.end_leases_of_workers()
+        if ended:
+            log.warning("a worker was killed: %d pushes and deliveries that it had under way are tried again", ended)
+        self._has_begun = True
+
     # ------------------------------------------------------------------------------------------------------ spool to outbox
 
-    def _ingest(self) -> None:
-        left = set()
-        for path in spool.waiting(self._worker.state_dir):
+    def _ingest(self) -> FullDiskError | None:
+        """What is returned hindered it, but is no reason not to go on: what is in the spool is safe there."""
+        full: FullDiskError | None = None
+        paths = spool.waiting(self._worker.state_dir)
+        fresh = [path for path in paths if path not in self._left]
+        self._more = len(fresh) > FILES_AT_A_TIME
+        turn = (fresh + [path for path in paths if path in self._left])[:FILES_AT_A_TIME]
+        left = self._left.intersection(paths).difference(turn)
+        for path in turn:
             try:
-                self._take_in(path)
+                take_in(self._outbox, self._worker.state_dir, path)
+            except FullDiskError as error:
+                full = error
+                break
             except FileNotFoundError:
                 continue  # another process was quicker
             except OSError as error:
@@ -138,26 +171,22 @@ class Scheduler:
                 if path not in self._left:
                     log.warning("left in the spool: %s", visible(str(error)))
                 left.add(path)
+            # An attempt whose end is not written down is made again if the worker is killed.
+            self._collect()
         self._left = left
-
-    def _take_in(self, path: str) -> None:
-        """One file of the spool into the outbox; what is no event, aside."""
-        try:
-            record = spool.load(path)
-            event = Event.from_record(record)
-        except (spool.BadSpoolFile, MalformedEventError) as error:
-            aside = spool.set_aside(self._worker.state_dir, path)
-            log.warning("set aside as %s: %s", visible(aside), visible(str(error)))
-            return
-        only = record.get("only")
-        self._outbox.add_event(event, only=[str(name) for name in only] if isinstance(only, list) else None)
-        spool.remove(path)
+        return full
 
     # ------------------------------------------------------------------------------------------------------ outbox to pool
 
     def _dispatch(self) -> None:
         if any(job.key.interrupted for job in self._pool.running):
             return  # a suspect runs alone, so that what stands beside it is not taken down, and not blamed
+        if self._suspect is not None:
+            # Given back it would be first in its queue again, and have its turn when there is nothing else to read.
+            if not self._pool.running:
+                claim, self._suspect = self._suspect, None
+                self._begin(claim)
+            return
         # Half of the threads at most read: repositories that hang must not keep deliveries from their turn.
         most_reading = max(1, self._worker.limits.workers // 2)
         while self._pool.free and len(self._readings.running) < most_reading:
@@ -166,28 +195,36 @@ class Scheduler:
                 break
             if self._must_wait(event):
                 return
-            if self._readings.was_tried_enough(event):
-                self._readings.give_up(event)
-            else:
-                self._submit(event, partial(self._readings.read, event), READ_TIMEOUT_S)
-                if event.interrupted:
-                    return
-        while self._pool.free:
-            delivery = self._outbox.claim_delivery(LEASE_S, self._worker.limits.per_host)
-            if delivery is None:
-                break
-            if self._must_wait(delivery):
+            self._begin(event)
+            if event.interrupted:
                 return
-            self._submit(delivery, partial(self._deliver, delivery), CONFIGURE_TIMEOUT_S)
-            if delivery.interrupted:
+        most = self._pool.free
+        claims = self._outbox.claim_deliveries(LEASE_S, self._worker.limits.per_host, most) if most else []
+        while claims:
+            delivery = claims.pop(0)
+            if self._must_wait(delivery):  # it is the last
                 return
+            try:
+                self._begin(delivery)
+            except RuntimeError:
+                for other in claims:
+                    self._outbox.release(other)
+                raise
 
     def _must_wait(self, claim: Claim) -> bool:
-        """Whether a worker was killed with `claim` under way, and it cannot run alone yet; then it is given back."""
+        """Whether a worker was killed with `claim` under way, and it cannot run alone yet; then it is kept until it can."""
         if not claim.interrupted or not self._pool.running:
             return False
-        self._outbox.release(claim)
+        self._suspect = claim
         return True
+
+    def _begin(self, claim: Claim) -> None:
+        if isinstance(claim, DeliveryClaim):
+            self._submit(claim, partial(self._deliveries.attempt, claim), CONFIGURE_TIMEOUT_S)
+        elif self._readings.was_tried_enough(claim):
+            self._readings.give_up(claim)
+        else:
+            self._submit(claim, partial(self._readings.read, claim), READ_TIMEOUT_S)
 
     def _submit(self, claim: Claim, work: Callable[[Job], Any], timeout_s: float) -> None:
         try:
@@ -196,48 +233,20 @@ class Scheduler:
             self._outbox.release(claim)
             raise
 
-    def _deliver(self, claim: DeliveryClaim, job: Job) -> Outcome:
-        """In a pool thread."""
-        configuration = self._worker.configuration(claim.scm, claim.repository)
-        service = configuration.service(claim.service)
-        if service is None:
-            return Outcome(Verdict.DEAD, "the service is no longer configured")
-        job.told = patience = _Patience(service.retry_s or configuration.settings.retry_s, service.max_age_s)
-        if claim.scheduled_attempts > len(patience.retry_s) + 1:
-            return Outcome(Verdict.DEAD, "given up: the worker ended during each attempt")
-        composed, skipped = concerns(service, claim.composed)
-        if composed is None:
-            return Outcome(Verdict.SKIPPED, skipped)
-        self._pool.allow(job, service.timeout_s + GRACE_S)
-        return attempt(service, configuration, composed, self._worker.resolve)
-
     # ------------------------------------------------------------------------------------------------------ pool to outbox
 
     def _collect(self) -> None:
         self._ended += self._pool.collect()
-        while self._ended:
-            self._busy_at = time.monotonic()
-            job = self._ended[0]
-            if isinstance(job.key, EventClaim):
-                self._readings.finish(job.key, job)
-            else:
-                self._finish(job.key, _outcome_of(job), job.told or _Patience())
-            self._ended.pop(0)
-
-    def _finish(self, claim: DeliveryClaim, outcome: Outcome, patience: _Patience) -> None:
-        next_at, outcome = schedule.next_attempt(claim, outcome, patience.retry_s, patience.max_age_s, self._worker.clock())
-        held = self._outbox.finish(claim, outcome, next_at)
-        told = outcome.note if outcome.verdict is Verdict.DELIVERED else outcome.reason
-        log.info(
-            "delivery %d to %s of %s: %s after attempt %d%s%s",
-            claim.id,
-            visible(claim.service),
-            visible(claim.repository),
-            outcome.verdict,
-            claim.attempts,
-            f": {visible(told)}" if told else "",
-            "" if held else " (its lease was lost meanwhile)",
-        )
+        if not self._ended:
+            return
+        self._busy_at = time.monotonic()
+        with self._outbox.write():  # one transaction, and one wait for the disk, for all of them
+            for job in self._ended:
+                if isinstance(job.key, EventClaim):
+                    self._readings.finish(job.key, job)
+                else:
+                    self._deliveries.finish(job.key, job)
+        self._ended.clear()
 
     # --------------------------------------------------------------------------------------------------------- housekeeping
 
@@ -247,16 +256,27 @@ class Scheduler:
         if now >= self._renew_at or abs(ahead_s - self._clock_ahead_s) > CLOCK_JUMP_S:
             # After a jump of the clock too: our own leases would look as if they had run out.
             claims: list[Claim] = [job.key for job in (*self._pool.running, *self._ended)]
+            claims += [self._suspect] if self._suspect else []
             if claims:
                 self._outbox.renew(claims, LEASE_S)
             self._renew_at = now + LEASE_S / 4
             self._clock_ahead_s = ahead_s
-        if now >= self._prune_at:
-            self._prune_at = now + PRUNE_EVERY_S
-            forgotten = self._outbox.prune(self._worker.limits.keep_days * 86_400.0)
-            swept = list(spool.sweep(self._worker.state_dir, self._worker.clock()))
-            if forgotten or swept:
-                log.info("forgot %d events, removed %d stale drafts", forgotten, len(swept))
+            self._outbox.expire()
+        self._upkeep.run()
+
+    def _read_anew(self) -> None:
+        self._worker.read_anew()
+        self._pool.resize(self._worker.limits.workers)
+        self._upkeep.keep_s = self._worker.limits.keep_days * DAY_S
+
+    def _tell_manager(self) -> None:
+        """That the loop goes round, and with what."""
+        notifier = self._worker.notifier
+        notifier.watchdog()
+        if notifier.status_is_due:
+            with suppress(OutboxError):  # it has been told, or will be, by what needs it more
+                waiting = self._outbox.ask("count_waiting")[0]["n"]
+                notifier.status(f"{waiting} deliveries wait, {len(self._pool.running)} jobs run")
 
     def _may_leave(self, *, drain: bool) -> bool:
         due_at = self._outbox.next_due_at()
@@ -266,6 +286,8 @@ class Scheduler:
         return idle_s is not None and due_at is None and time.monotonic() - self._busy_at >= idle_s
 
     def _wait_s(self) -> float:
+        if self._more:
+            return 0.0
         waits = [SCAN_S]
         due_at = self._outbox.next_due_at()
         if due_at is None:
@@ -275,29 +297,18 @@ class Scheduler:
             wait_s = due_at - self._worker.clock()
             # What is due but was not claimed waits for its turn, which a pool thread's bell announces.
             waits += [wait_s] if wait_s > 0 else []
-        moments = (self._pool.next_deadline(), self._readings.tell_at())
+        moments = (self._pool.next_deadline(), self._readings.tell_at(), self._rounds.due_at())
         waits += [moment - time.monotonic() for moment in moments if moment is not None]
         return max(0.0, min(waits))
 
     def _wind_up(self) -> None:
         """Stopping: attempts may end within STOP_S; what then still runs is given back, to be tried again."""
+        self._worker.notifier.stopping()
         until = time.monotonic() + STOP_S
         self._collect()
         while self._pool.running and time.monotonic() < until:
             self._bell.wait(min(0.5, until - time.monotonic()))
+            self._worker.notifier.watchdog()
             self._collect()
-        for job in self._pool.running:
-            self._outbox.release(job.key)
-
-
-def _outcome_of(job: Job) -> Outcome:
-    """How a delivery's job ended."""
-    if job.abandoned:
-        reason = TIMED_OUT if job.told else "the repository's configuration could not be read in time"
-        return Outcome(Verdict.RETRY, reason, slow_down=True, duration_s=job.elapsed_s)
-    if job.error is None:
-        outcome: Outcome = job.result
-        return outcome
-    if not isinstance(job.error, BrokerError):
-        log.error("a fault while delivering", exc_info=job.error)
-    return Outcome(Verdict.RETRY, visible(reason_of(job.error)), duration_s=job.elapsed_s)
+        for claim in [job.key for job in self._pool.running] + ([self._suspect] if self._suspect else []):
+            self._outbox.release(claim)

@@ -4,13 +4,20 @@ A file is opened in `tmp/` (O_EXCL, O_NOFOLLOW), written, fsynced, renamed into 
 `write` returns, the event survives a killed process and a lost power supply. Inside: one line `oberon-event 1 LENGTH
 SHA256`, then the JSON of `payload.push.Event.to_record`, ASCII. What does not check goes to `bad/` and is never tried again.
 
+In a shared state directory (`layout.py`) the hooks are many users, and the worker believes of a file's owner only what the
+kernel says.
+
 On the hooks' path: `json` (15 ms, most of it `re`) and `hashlib` (6 ms, OpenSSL) are avoided for the writing half.
 """
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import time
+
+from brokers.delivery.statedir import DROP_BOX_MODE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,6 +27,7 @@ if TYPE_CHECKING:
 MAGIC = "oberon-event 1"
 MAX_BYTES = 64 * 1024 * 1024  # 500,000 refs in one push; a larger file is none of ours
 STALE_S = 36 * 3600  # of a file in tmp/, as maildir(5) has it
+SHARED_FILE_MODE = 0o640  # its group is the worker's, from the directory
 
 
 class BadSpoolFile(Exception):
@@ -47,33 +55,59 @@ def new_id() -> str:
 
 
 def write(state_dir: str, record: dict[str, Any]) -> str:
-    """Put an event into the spool; its path. `record` is of `Event.to_record`'s shape. Raises OSError.
+    """Put an event into the spool; its path. `record` is of `Event.to_record`'s shape.
 
+    Raises OSError, also where no worker could read the file: a private spool of another user, one that is no directory.
     After an error the event may still be there (a failed fsync of the directory): its id makes that harmless.
     """
     name = record["id"]
     data = encode(record)
     folder = os.path.join(state_dir, "spool")
     draft = os.path.join(folder, "tmp", f"{name}.{os.getpid()}")
-    final = os.path.join(folder, "new", name)
+    new = os.path.join(folder, "new")
+    final = os.path.join(new, name)
+    box = _drop_box(new)
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         try:
+            _open_to_worker(descriptor, box)
             written = 0
             while written < len(data):
                 written += os.write(descriptor, data[written:])
             os.fsync(descriptor)
+            os.rename(draft, final)
+            _sync_directory(new, descriptor)
         finally:
             os.close(descriptor)
-        os.rename(draft, final)
     except BaseException:
         try:
             os.unlink(draft)
         except OSError:
             pass  # it may be renamed already, or the disk is gone; the worker removes stale drafts
         raise
-    _sync_directory(os.path.dirname(final))
     return final
+
+
+def _drop_box(new: str) -> os.stat_result:
+    """What `new` is. Raises OSError if no worker could, or would, read what is put there."""
+    found = os.lstat(new)
+    if not stat.S_ISDIR(found.st_mode):
+        raise NotADirectoryError(errno.ENOTDIR, f"{new} is not a directory, or a symbolic link")
+    if found.st_uid != os.geteuid() != 0 and not _is_shared(found):
+        raise PermissionError(errno.EACCES, f"{new} is another user's, and not shared")
+    return found
+
+
+def _is_shared(box: os.stat_result) -> bool:
+    return stat.S_IMODE(box.st_mode) == DROP_BOX_MODE
+
+
+def _open_to_worker(descriptor: int, box: os.stat_result) -> None:
+    """Whatever the umask: shared, the worker reads as the directory's group; what root pushes is the directory's owner's."""
+    if _is_shared(box):
+        os.fchmod(descriptor, SHARED_FILE_MODE)
+    elif box.st_uid != os.geteuid():
+        os.fchown(descriptor, box.st_uid, -1)
 
 
 def encode(record: dict[str, Any]) -> bytes:
@@ -118,11 +152,15 @@ def _sha256(data: bytes) -> str:
     return digest
 
 
-def _sync_directory(path: str) -> None:
+def _sync_directory(path: str, file: int) -> None:
+    """See to it that the renaming of `file` into `path` outlives a power cut."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except PermissionError:
-        return  # a drop box of mode 3730 cannot be opened by those who may only add to it
+        # A shared drop box cannot be opened by those who only add to it. A renaming changes the file's inode too (its ctime),
+        # so ext4, XFS and btrfs write it out with the file's next fsync.
+        os.fsync(file)
+        return
     try:
         os.fsync(descriptor)
     finally:
@@ -144,13 +182,15 @@ def waiting(state_dir: str) -> list[str]:
     return [path for _, path in sorted(entries)]
 
 
-def load(path: str) -> dict[str, Any]:
-    """The record in a spool file. Raises BadSpoolFile; FileNotFoundError if another process was quicker; another OSError
-    if this process or machine cannot read it now (no descriptors, a failing disk): the file may be an event all the same.
+def load(path: str, *, shared: bool = False) -> dict[str, Any]:
+    """The record in a spool file; in a `shared` spool its `login` is the file's owner, whatever a pusher's file says.
+
+    Raises BadSpoolFile; FileNotFoundError if another process was quicker; another OSError if this process or machine
+    cannot read it now (no descriptors, a failing disk): the file may be an event all the same.
     """
-    import errno
     import json
-    import stat
+
+    from brokers.delivery.layout import name_of
 
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -183,7 +223,9 @@ def load(path: str) -> dict[str, Any]:
         raise BadSpoolFile(path, f"is not JSON: {error}") from error
     if not isinstance(record, dict):
         raise BadSpoolFile(path, "is not an event")
-    return record
+    # What the worker itself writes are the pushes of others, from an outbox that was set aside.
+    believed = not shared or found.st_uid == os.geteuid()
+    return record if believed else {**record, "login": name_of(found.st_uid)}
 
 
 def remove(path: str) -> None:

@@ -5,9 +5,12 @@ STATE_DIR/
     spool/new/         events for the worker
     spool/bad/         files that were no events
     outbox.sqlite3     deliveries and their record
+    ballast            room for when the disk is full
     worker.lock        held by the one worker
     oberon.sock        wakes it
     worker.log         what it said
+
+It is its user's alone, or shared: prepared by `oberon init --group` for hooks that run as many users (`layout.py`).
 """
 
 from __future__ import annotations
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
 
 SYSTEM_DIR = "/var/lib/oberon"
 PRIVATE_MODE = 0o700
+DROP_BOX_MODE = 0o3733
+"""Of spool/new and spool/tmp in a shared state directory: add, but not list; what lies there is its owner's (see `layout.py`)."""
 
 
 def choose(configured: str | None, environ: Mapping[str, str], beside: str | None = None) -> str:
@@ -49,12 +54,37 @@ def prepare(state_dir: str) -> None:
     new = os.path.join(state_dir, "spool", "new")
     if os.path.isdir(new):
         return
+    changed = [os.path.join(state_dir, "spool"), state_dir]
+    while not os.path.isdir(changed[-1]):
+        changed.append(os.path.dirname(changed[-1]))
     os.makedirs(state_dir, PRIVATE_MODE, exist_ok=True)
     for part in ("spool", "spool/tmp", "spool/bad", "spool/new"):
         try:
             os.mkdir(os.path.join(state_dir, part), PRIVATE_MODE)
         except FileExistsError:
             pass  # another hook made it a moment ago
+    for folder in changed:
+        _sync(folder)
+
+
+def _sync(folder: str) -> None:
+    """See to it that the entries of a directory outlive a power cut: without the way to it, an event would be lost."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except PermissionError:
+        return  # one that may be added to, but not read
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def is_shared(state_dir: str) -> bool:
+    """Whether `oberon init --group` has prepared it: hooks only add to the spool there, and the worker runs as a service."""
+    try:
+        return os.lstat(os.path.join(state_dir, "spool", "new")).st_mode & 0o7777 == DROP_BOX_MODE
+    except OSError:
+        return False  # not there, or not for us
 
 
 def _can_write(path: str) -> bool:

@@ -1,16 +1,20 @@
-"""Wake the worker, or start one that outlives the push. On the hooks' path: `os`, `fcntl` and `_socket` only.
+"""Wake the worker, or start one that outlives the push. On the hooks' path: `os`, `errno`, `fcntl` and `_socket` only.
 
 A child that holds the hook's stdout or stderr keeps the pusher waiting (receive-pack and hg's ssh peer read until every
 holder has closed), a thread dies with the process or is waited for, and a fork in hgweb keeps its listening port. So the
 worker is a new process with /dev/null on its three standard descriptors, a session of its own, no other descriptor,
 `/` as its directory, and `python -I`, so that nothing that was pushed lies on its import path.
+
+In a shared state directory the worker is a service, of one user; what a hook starts would be another's.
 """
 
 from __future__ import annotations
 
-import fcntl
+import errno
 import os
 import sys
+
+from brokers.delivery.statedir import is_shared
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,6 +22,7 @@ if TYPE_CHECKING:
 
 LOCK = "worker.lock"
 SOCKET = "oberon.sock"
+NOBODY_LISTENS = (errno.ENOENT, errno.ECONNREFUSED)
 
 # What the worker keeps of the pusher's environment: where home, state and configuration are, and the language.
 # Nothing that points git or Python at what was pushed, no proxy, no secret of a forge.
@@ -46,11 +51,15 @@ _BOOTSTRAP = "import sys; sys.path.extend(sys.argv.pop(1).split(':')); from brok
 
 
 def wake(state_dir: str, environ: Mapping[str, str]) -> str:
-    """See to it that a worker looks at the spool: `woken`, `started`, or `left` (a worker holds the lock, and scans
-    every 5 s). Call it after the event is in the spool. Raises OSError if no process can be started.
+    """See to it that a worker looks at the spool: `woken`, `started`, `left` (one runs, as far as one can see, and scans
+    every 5 s), or `absent` (none listens, and in a shared state directory none is started). Call it after the event is in
+    the spool. Raises OSError if no process can be started.
     """
-    if _send(state_dir):
+    failure = _send(state_dir)
+    if failure == 0:
         return "woken"
+    if is_shared(state_dir):
+        return "absent" if failure in NOBODY_LISTENS else "left"
     if is_held(os.path.join(state_dir, LOCK)):
         return "left"
     start(state_dir, environ)
@@ -126,31 +135,33 @@ def address(state_dir: str, descriptor: int) -> str:
     return path if len(os.fsencode(path)) < 100 else f"/proc/self/fd/{descriptor}/{SOCKET}"  # noqa: PLR2004 - below the limit
 
 
-def _send(state_dir: str) -> bool:
-    """One datagram to a live worker; False when there is none or it is not ours to wake."""
+def _send(state_dir: str) -> int:
+    """One datagram to a live worker; 0, or the error's number when there is none or it is not ours to wake."""
     try:
         from _socket import AF_UNIX, MSG_DONTWAIT, SOCK_DGRAM, socket  # `socket` itself costs 15 ms
     except ImportError:
         from socket import AF_UNIX, MSG_DONTWAIT, SOCK_DGRAM, socket  # type: ignore[assignment]  # the class over the same one
     try:
         descriptor = os.open(state_dir, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError:
-        return False
+    except OSError as error:
+        return error.errno or errno.EIO
     channel = socket(AF_UNIX, SOCK_DGRAM)
     try:
         channel.sendto(b"new", MSG_DONTWAIT, address(state_dir, descriptor))
     except BlockingIOError:
-        return True  # its queue is full of wake-ups
-    except OSError:
-        return False
+        return 0  # its queue is full of wake-ups
+    except OSError as error:
+        return error.errno or errno.EIO
     finally:
         channel.close()
         os.close(descriptor)
-    return True
+    return 0
 
 
 def is_held(path: str) -> bool:
     """Whether a process holds the lock file at `path`; False if that cannot be told."""
+    import fcntl
+
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except OSError:

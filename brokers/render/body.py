@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from brokers.render.subject import first_line, ref_words, refs, repository_name, short, total_commits
+from brokers.render.subject import alert_of, first_line, ref_words, refs, repository_name, short, total_commits
 from payload import text
 
 COLUMNS = 72
@@ -26,6 +26,8 @@ _INDENT = "    "
 
 def body(payload: Mapping[str, Any]) -> str:
     """Lines, each with its line feed and without any other control character."""
+    if alert := alert_of(payload):
+        return "\n".join(text.visible(line) for line in alert["text"].split("\n")) + "\n"
     commits = payload["commits"]
     told = _told(commits[-MAX_COMMITS:], (payload.get("oberon") or {}).get("commits") or {})
     lines = [*_head(payload)]

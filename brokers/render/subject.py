@@ -28,6 +28,8 @@ _KINDS = {"branch": "branch", "tag": "tag", "bookmark": "bookmark", "note": "not
 def subject(payload: Mapping[str, Any]) -> str:
     """At most MAX_CHARS characters; never empty."""
     total = total_commits(payload)
+    if alert := alert_of(payload):
+        return short("Oberon: " + text.visible(alert["text"].split("\n", 1)[0]), MAX_CHARS)
     if total == 0:
         said = _of_refs(refs(payload))
     elif total == 1 and payload["commits"]:
@@ -64,6 +66,12 @@ def repository_name(payload: Mapping[str, Any]) -> str:
 def refs(payload: Mapping[str, Any]) -> list[dict[str, Any]]:
     """What moved; [] where the payload cannot tell."""
     return list((payload.get("oberon") or {}).get("refs") or ())
+
+
+def alert_of(payload: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """What an alert of Oberon's own says (`oberon.alert`); None for a push."""
+    alert: Mapping[str, Any] | None = (payload.get("oberon") or {}).get("alert")
+    return alert
 
 
 def total_commits(payload: Mapping[str, Any]) -> int:

@@ -43,6 +43,8 @@ class Call:
     dry_run: bool = False
     """Record what would be said, say nothing; every answer is then a success."""
     exchanges: list[Exchange] = field(default_factory=list)
+    placed: bool = False
+    """The broker was called."""
 
     def remaining_s(self) -> float:
         """Seconds left; never negative."""
@@ -56,6 +58,7 @@ _current: ContextVar[Call | None] = ContextVar("oberon_call", default=None)
 def placing(call: Call) -> Iterator[Call]:
     """Within it, `current()` is `call`, in this thread."""
     token = _current.set(call)
+    call.placed = True
     try:
         yield call
     finally:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+import time
 from types import TracebackType
 from typing import Any, Self
 
@@ -65,8 +66,10 @@ class Watchdog:
 def lookup(host: str, port: int, within_s: float) -> list[tuple[socket.AddressFamily, tuple[Any, ...]]]:
     """(family, socket address) of each address of `host`, in the resolver's order; one lookup.
 
-    Raises TimeoutError if that takes longer than `within_s`, else what getaddrinfo raises (OSError, UnicodeError).
+    Raises TimeoutError if that takes longer than `within_s`, else what getaddrinfo raises (OSError, UnicodeError), and
+    RuntimeError if the machine gives no thread.
     """
+    deadline = time.monotonic() + within_s
     outcome: list[Any] = []
 
     def ask() -> None:
@@ -80,8 +83,12 @@ def lookup(host: str, port: int, within_s: float) -> list[tuple[socket.AddressFa
     if not _lookups.acquire(timeout=within_s):
         raise TimeoutError(f"{_LOOKUPS_AT_ONCE} lookups are still waiting for the resolver")
     thread = threading.Thread(target=ask, name="oberon-lookup", daemon=True)
-    thread.start()
-    thread.join(within_s)
+    try:
+        thread.start()
+    except RuntimeError:
+        _lookups.release()
+        raise
+    thread.join(max(0.0, deadline - time.monotonic()))
     if not outcome:
         raise TimeoutError("the resolver did not answer")
     if isinstance(outcome[0], Exception):

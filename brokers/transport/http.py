@@ -100,12 +100,14 @@ def check(response: Response) -> Response:
         raise ServiceGone(f"HTTP {response}: the service is gone for good")
     if status // 100 == 3:  # noqa: PLR2004 - the class of redirects
         target = text.visible(response.headers.get("Location", ""))[:_REASON_CHARS]
-        raise DeliveryFailed(f"HTTP {response}: redirects are not followed; it points to {target or 'nowhere'}")
+        told = f"HTTP {response}: redirects are not followed; it points to {target or 'nowhere'}"
+        raise DeliveryFailed(told, endpoint_down=False)
     said = _first_line(response.body)
     raise DeliveryFailed(
         f"HTTP {response}: {said}" if said else f"HTTP {response}",
         after_s=retry_after_s(response.headers.get("Retry-After", "")) if status in (429, 503) else None,
         slow_down=status == 429,  # noqa: PLR2004 - Too Many Requests
+        endpoint_down=status in (408, 425) or status >= 500,  # noqa: PLR2004 - the class of the server's own faults
     )
 
 

@@ -24,6 +24,7 @@ from brokers.transport.deadline import GRACE_S, Watchdog
 from brokers.transport.tls import context
 
 _LINE_BYTES = 64 * 1024
+_LINES_BYTES = 128 * 1024  # of all the lines of an answer: interim ones, headers, lengths of chunks
 _HEX = frozenset(b"0123456789abcdefABCDEF")
 _CHUNK_DIGITS = 16
 _FINAL_STATUS = 200
@@ -38,14 +39,22 @@ class EndedEarly(http.client.RemoteDisconnected):
 
 
 class _Lines(io.BufferedReader):
-    """Reads lines, and does not take the end of the stream for the end of a line.
+    """Reads lines, of _LINES_BYTES in all, and does not take the end of the stream for the end of a line.
 
-    http.client takes it for the end of the headers: an answer cut off behind its status line would be a 200.
+    http.client takes it for the end of the headers: an answer cut off behind its status line would be a 200. And it reads
+    interim answers for as long as they come, which, at full speed, would keep every other thread from the interpreter.
     """
+
+    def __init__(self, raw: io.RawIOBase) -> None:
+        super().__init__(raw)
+        self._left = _LINES_BYTES
 
     def readline(self, size: int | None = -1, /) -> bytes:
         limit = _LINE_BYTES + 1 if size is None or size < 0 else size
         line = super().readline(limit)
+        self._left -= len(line)
+        if self._left < 0:
+            raise MalformedAnswer(f"its headers are longer than {_LINES_BYTES // 1024} KiB")
         if not line.endswith(b"\n") and len(line) < limit:
             raise EndedEarly("the connection was closed before the answer was complete")
         return line

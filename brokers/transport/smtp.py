@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from email.message import EmailMessage
 from email.policy import SMTP
+from io import BufferedIOBase
 
 from brokers.errors import DeliveryFailed, PermanentFailure
 from brokers.transport.call import Call, current
@@ -23,6 +24,7 @@ from payload import text
 DEFAULT_PORTS = {"none": 25, "starttls": 587, "tls": 465}
 """TLS -> port: RFC 5321, RFC 6409, RFC 8314."""
 _REPLY_CHARS = 300
+_REPLY_BYTES = 64 * 1024  # of one reply's lines: that to EHLO names each extension
 _ASKS_FOR_LOGIN = frozenset({530, 534, 535, 538})  # RFC 4954: what the admin can mend, the mail being right
 
 
@@ -75,6 +77,30 @@ def send(message: EmailMessage, sender: str, recipients: Sequence[str], server: 
     return record.response
 
 
+class _LongReplyError(ValueError):
+    """A reply that has not come to its end within _REPLY_BYTES. No OSError: smtplib would take it for a lost connection."""
+
+
+class _Reply:
+    """The lines of replies, as smtplib should read them: it takes what was cut off for a line, so that half of a refusal or
+    a `250` at the deadline counts, and keeps all of a reply, for as long as its lines come.
+    """
+
+    def __init__(self, file: BufferedIOBase) -> None:
+        self._file = file
+        self.left = _REPLY_BYTES
+
+    def readline(self, limit: int) -> bytes:
+        line = self._file.readline(limit)
+        self.left -= len(line)
+        if self.left < 0:
+            raise _LongReplyError(f"a reply is longer than {_REPLY_BYTES // 1024} KiB")
+        return line if line.endswith(b"\n") or len(line) == limit else b""  # b'': the connection was lost
+
+    def close(self) -> None:
+        self._file.close()
+
+
 class _Client(smtplib.SMTP):
     """smtplib over a guarded and watched socket."""
 
@@ -93,6 +119,17 @@ class _Client(smtplib.SMTP):
             return connect(host, port, self._call, self._watchdog)
         trusted = context(self._call.ca_bundle)
         return trusted.wrap_socket(connect(host, port, self._call, self._watchdog), server_hostname=host)
+
+    def getreply(self) -> tuple[int, bytes]:
+        if self.file is None:
+            assert self.sock is not None
+            self.file = _Reply(self.sock.makefile("rb"))
+        self.file.left = _REPLY_BYTES
+        try:
+            return super().getreply()
+        except _LongReplyError:
+            self.close()
+            raise
 
 
 def _transact(
@@ -118,7 +155,8 @@ def _transact(
         code, said = client.data(raw)
         _judge(code, said, "the message")
         if put_off:
-            raise DeliveryFailed(f"sent to {len(answers) - len(refused)}, but put off: {_listed(put_off)}")
+            told = f"sent to {len(answers) - len(refused)}, but put off: {_listed(put_off)}"
+            raise DeliveryFailed(told, endpoint_down=False)
         note = f"{code} {_shown(said)}".strip()
         return code, f"{note}; refused: {_listed(refused)}" if refused else note
     finally:
@@ -134,7 +172,7 @@ def _judge(code: int, said: bytes, what: str) -> None:
     reason = f"the mail server refused {what}: {code} {_shown(said)}"
     if code // 100 == 5 and code not in _ASKS_FOR_LOGIN:  # noqa: PLR2004 - the class of refusals for good
         raise PermanentFailure(reason)
-    raise DeliveryFailed(reason)
+    raise DeliveryFailed(reason, endpoint_down=False)
 
 
 def _failure(error: Exception, server: Server, watchdog: Watchdog) -> DeliveryFailed:
@@ -142,9 +180,12 @@ def _failure(error: Exception, server: Server, watchdog: Watchdog) -> DeliveryFa
     if watchdog.fired or isinstance(error, TimeoutError):
         return timed_out(watchdog, f"waiting for the answer of {server.endpoint}")
     if isinstance(error, smtplib.SMTPNotSupportedError):
-        return DeliveryFailed(f"{server.endpoint}: {error} (Service: TLS or User asks for what the server does not offer)")
+        told = f"{server.endpoint}: {error} (Service: TLS or User asks for what the server does not offer)"
+        return DeliveryFailed(told, endpoint_down=False)
     if isinstance(error, smtplib.SMTPResponseException):
-        return DeliveryFailed(f"{server.endpoint} said {error.smtp_code} {_shown(error.smtp_error)}")
+        # 421: it closes down, or will not talk now (RFC 5321, 3.8)
+        said = f"{server.endpoint} said {error.smtp_code} {_shown(error.smtp_error)}"
+        return DeliveryFailed(said, endpoint_down=error.smtp_code == 421)  # noqa: PLR2004 - said above
     if isinstance(error, ssl.SSLCertVerificationError):
         return DeliveryFailed(
             f"the certificate of {server.endpoint} is not accepted: {error.verify_message}; "

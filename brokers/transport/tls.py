@@ -28,7 +28,9 @@ def context(ca_bundle: str | None) -> ssl.SSLContext:
                 _held[key] = _made(ca_bundle)
             return _held[key]
     except OSError as error:  # ssl.SSLError is one
-        raise DeliveryFailed(f"oberon.caBundle {ca_bundle} cannot be used: {error.strerror or error}") from error
+        raise DeliveryFailed(
+            f"oberon.caBundle {ca_bundle} cannot be used: {error.strerror or error}", endpoint_down=False
+        ) from error
 
 
 def _made(ca_bundle: str | None) -> ssl.SSLContext:

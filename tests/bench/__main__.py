@@ -1,4 +1,4 @@
-"""How long reading takes, against git, hg and others that read them: `make bench`. The README beside this file tells how to read it."""
+"""How long pushing, reading and delivering take, against git, hg and others: `make bench`. The README beside this file tells how to read it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from tests.bench import peers, repositories
+from tests.bench import delivering, peers, pushing, repositories
 from tests.bench.measuring import Program, Run, in_turns, median, ratio
-from tests.bench.report import Goal, Row, Section, as_json
+from tests.bench.report import Goal, Section, as_json, rows
 from tests.bench.repositories import Range
 
 SIZES = (1, 100, 1_000, 10_000)
@@ -62,6 +62,10 @@ def sections(options: argparse.Namespace) -> Iterator[Section]:
     if "hg" in options.only:
         real = os.environ.get("OBERON_BENCH_HG_REPO")
         yield from hg_sections(Path(real) if real else repositories.made_up_hg(made_up), sizes, rounds)
+    if "push" in options.only:
+        yield from pushing.sections(rounds, quick=options.quick)
+    if "delivery" in options.only:
+        yield from delivering.sections(repositories.made_up_git(made_up), rounds, quick=options.quick)
 
 
 def git_sections(path: Path, sizes: tuple[int, ...], rounds: int, *, everything: bool) -> Iterator[Section]:
@@ -84,7 +88,7 @@ def git_sections(path: Path, sizes: tuple[int, ...], rounds: int, *, everything:
                 name: Program([sys.executable, here, name, str(path), span.old, span.new], slow=True) for name in peers.there()
             }
         runs = in_turns(programs, rounds)
-        section.rows = _rows(runs, span.commits, _git_goals(runs, size))
+        section.rows = rows(runs, span.commits, _git_goals(runs, size))
         for name in peers.PEERS.keys() & runs.keys():
             section.notes.append(
                 f"{name}: {median(runs[name]) / span.commits * 1000:.1f} ms a commit, dulwich lane "
@@ -141,7 +145,7 @@ def refs_sections(source: Path, refs: int, rounds: int) -> Iterator[Section]:
             for label in ("git lane", "dulwich lane", "auto lane")
         }
         section = Section(f"{title}, read as a whole, against `git rev-list`")
-        section.rows = _rows(runs, int(runs["auto lane"][0].told["commits"]), goals)
+        section.rows = rows(runs, int(runs["auto lane"][0].told["commits"]), goals)
         yield section
 
 
@@ -163,7 +167,7 @@ def hg_sections(path: Path, sizes: tuple[int, ...], rounds: int) -> Iterator[Sec
         }
         runs = in_turns(programs, rounds)
         goals = {"our reading": [Goal("x wall", ratio(runs["our reading"], runs["hg log"]), most=HG)]} if size >= HG_FROM else {}
-        section.rows = _rows(runs, span.commits, goals)
+        section.rows = rows(runs, span.commits, goals)
         yield section
 
 
@@ -187,30 +191,14 @@ def _git_goals(runs: Mapping[str, list[Run]], size: int) -> dict[str, list[Goal]
     return goals
 
 
-def _rows(runs: Mapping[str, list[Run]], commits: int, goals: Mapping[str, list[Goal]]) -> list[Row]:
-    reference = next(iter(runs.values()))
-    return [
-        Row(
-            label=label,
-            commits=int(own[0].told.get("commits", commits)),
-            wall_s=median(own),
-            wall_ratio=ratio(own, reference),
-            in_process_ratio=ratio(own, reference, "seconds") if "seconds" in own[0].told else None,
-            cpu_ratio=ratio(own, reference, "cpu_s"),
-            largest_mb=max(run.largest_mb for run in own),
-            python_mb=max(run.told["rss_mb"] for run in own) if "rss_mb" in own[0].told else None,
-            goals=goals.get(label, ()),
-        )
-        for label, own in runs.items()
-    ]
-
-
 def main() -> None:
     """Measure and print, section by section, then the goals that were not met; those of a quick run are not judged."""
-    parts = ("git", "crossover", "refs", "hg")
+    parts = ("git", "crossover", "refs", "hg", "push", "delivery")
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument(
-        "--quick", action="store_true", help="up to 1,000 commits, 500 refs, 3 rounds: a few minutes; no goal is judged"
+        "--quick",
+        action="store_true",
+        help="up to 1,000 commits, 500 refs, a backlog of 1,000, 3 rounds: a few minutes; no goal is judged",
     )
     parser.add_argument("--only", nargs="+", choices=parts, default=parts, metavar="PART", help=f"some of: {', '.join(parts)}")
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="how often each program is run (5)")

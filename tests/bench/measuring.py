@@ -22,6 +22,8 @@ class Program:
     argv: Sequence[str]
     env: Mapping[str, str] = field(default_factory=dict)
     slow: bool = False
+    cwd: Path | None = None
+    stdin: Path = Path(os.devnull)
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class Run:
     largest_mb: float
     """Peak resident memory of the largest of these processes, mapped files included."""
     told: Mapping[str, Any]
-    """The JSON that it wrote to its standard error, as our readers do: `seconds`, `known_s`, `rss_mb`, `commits`."""
+    """The JSON that it wrote to its standard error, as our readers do: `seconds`, `known_s`, `rss_mb`, `commits`, `p99`."""
 
 
 class ProgramFailedError(Exception):
@@ -51,10 +53,13 @@ def in_turns(programs: Mapping[str, Program], rounds: int) -> dict[str, list[Run
     return runs
 
 
-def ratio(runs: Sequence[Run], reference: Sequence[Run], figure: str = "wall_s") -> float:
-    """The median over the rounds of one against the other; what a program told of itself (`seconds`) against the other's `wall_s`."""
+def ratio(runs: Sequence[Run], reference: Sequence[Run], figure: str = "wall_s", against: str | None = None) -> float:
+    """The median over the rounds of one's `figure` against the other's `against`.
+
+    None: the same; but what a program told of itself (`seconds`) is set against the other's `wall_s`.
+    """
     return statistics.median(
-        _figure(one, figure) / _figure(other, "wall_s" if figure in one.told else figure)
+        _figure(one, figure) / _figure(other, against or ("wall_s" if figure in one.told else figure))
         for one, other in zip(runs, reference, strict=False)
     )
 
@@ -66,11 +71,12 @@ def median(runs: Sequence[Run], figure: str = "wall_s") -> float:
 
 def run(program: Program) -> Run:
     """Run it. Raises ProgramFailedError."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("GIT_", "HG"))}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("GIT_", "HG", "PYTHON"))}
     argv = [sys.executable, "-I", "-S", str(LAUNCHER), *program.argv]
-    done = subprocess.run(
-        argv, env={**environment, **program.env}, stdin=subprocess.DEVNULL, capture_output=True, check=False, text=True
-    )
+    with program.stdin.open("rb") as stdin:
+        done = subprocess.run(
+            argv, env={**environment, **program.env}, cwd=program.cwd, stdin=stdin, capture_output=True, check=False, text=True
+        )
     figures = json.loads(done.stdout) if done.stdout else {"code": done.returncode}
     if figures.pop("code"):
         raise ProgramFailedError(f"{' '.join(program.argv)}\nfailed:\n{done.stderr}")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
-_COLUMNS = ("", "commits", "wall", "x wall", "x in process", "x CPU", "largest", "Python", "goals")
+from tests.bench.measuring import Run, median, ratio
+
+_COLUMNS = ("wall", "x wall", "x in process", "x CPU", "largest", "Python", "goals")
 
 
 @dataclass(frozen=True)
@@ -63,17 +65,38 @@ class Section:
     """Rows that are compared with one another."""
 
     title: str
+    unit: str = "commits"
+    """What `Row.commits` counts."""
     rows: list[Row] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
-        table = [list(_COLUMNS), *(row.cells() for row in self.rows)]
-        widths = [max(len(cells[column]) for cells in table) for column in range(len(_COLUMNS))]
+        table = [["", self.unit, *_COLUMNS], *(row.cells() for row in self.rows)]
+        widths = [max(len(cells[column]) for cells in table) for column in range(len(table[0]))]
         lines = [
             "  ".join([cells[0].ljust(widths[0]), *map(str.rjust, cells[1:-1], widths[1:-1]), cells[-1]]).rstrip()
             for cells in table
         ]
         return "\n".join(["", self.title, *(lines if self.rows else ()), *self.notes])
+
+
+def rows(runs: Mapping[str, list[Run]], commits: int, goals: Mapping[str, Sequence[Goal]]) -> list[Row]:
+    """A row for each program, by its label; the first is the reference. `commits`, for those that do not tell."""
+    reference = next(iter(runs.values()))
+    return [
+        Row(
+            label=label,
+            commits=int(own[0].told.get("commits", commits)),
+            wall_s=median(own),
+            wall_ratio=ratio(own, reference),
+            in_process_ratio=ratio(own, reference, "seconds") if "seconds" in own[0].told else None,
+            cpu_ratio=ratio(own, reference, "cpu_s"),
+            largest_mb=max(run.largest_mb for run in own),
+            python_mb=max(run.told["rss_mb"] for run in own) if "rss_mb" in own[0].told else None,
+            goals=goals.get(label, ()),
+        )
+        for label, own in runs.items()
+    ]
 
 
 def as_json(sections: Iterable[Section]) -> str:

@@ -27,6 +27,7 @@ def oberon(*arguments, check=True, **options):
 def hold(state_dir):
     """Holds the worker's lock, so that no hook starts one; the command under test runs after its release."""
     state_dir.mkdir(mode=0o700)
+    (state_dir / "worker.lock").touch(0o600)
     file = (state_dir / "worker.lock").open("w")
     fcntl.flock(file, fcntl.LOCK_EX)
     yield file.close

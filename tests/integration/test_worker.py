@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import sqlite3
 import subprocess
 import threading
 import time
@@ -93,16 +92,14 @@ def run_worker(state_dir, *options, **extra):
 
 
 def drained_a_minute_apart(state_dir, times):
-    """Exit codes of so many workers, one after another; what each left under lease has run out for the next."""
+    """Exit codes of so many workers, one after another; what each left under way has waited long enough for the next."""
     ends = []
     for _ in range(times):
         worker = run_worker(state_dir, "--drain")
         worker.communicate(timeout=30)
         ends.append(worker.returncode)
-        connection = sqlite3.connect(state_dir / "outbox.sqlite3")
-        connection.execute("UPDATE delivery SET lease_until = 0 WHERE state = 'leased'")
-        connection.commit()
-        connection.close()
+        with Outbox.open(str(state_dir), lambda: time.time() - 60) as outbox:
+            outbox.end_leases_of_workers()
     return ends
 
 
@@ -188,9 +185,9 @@ def test_a_payload_that_kills_the_worker_is_counted_and_does_not_stop_the_others
     killed.communicate(timeout=30)
     assert killed.returncode == 9
     run_worker(state_dir, "--drain", "--threads", "1").communicate(timeout=30)
-    assert recorded(file) == ["died", "had"]
+    assert recorded(file) == ["died", "had", "died"], "what may have killed the worker comes after the others"
     with Outbox.open(str(state_dir), lambda: time.time() + 120) as outbox:
-        assert outbox.claim_delivery(60, 4).attempts == 2, "the attempt that killed it was counted when it was claimed"
+        assert outbox.claim_delivery(60, 4).attempts == 3, "the attempts that killed it were counted when they were claimed"
 
 
 def test_a_file_that_is_no_event_is_set_aside_and_the_rest_goes_on(server, state_dir, file):
@@ -333,15 +330,34 @@ def test_a_file_that_cannot_be_read_now_holds_up_no_other(server, state_dir, fil
     push_event(server, state_dir, 2)
     real = spool.load
 
-    def load(path):
+    def load(path, **options):
         if path.endswith(stuck):
             raise OSError(24, "Too many open files", path)
-        return real(path)
+        return real(path, **options)
 
     monkeypatch.setattr(spool, "load", load)
     in_process(state_dir).run(drain=True)
     assert recorded(file) == ["had"]
     assert [Path(path).name for path in spool.waiting(str(state_dir))] == [stuck], "and it is not lost"
+
+
+def test_files_that_are_stuck_take_no_turn_from_fresh_ones(server, state_dir, file, monkeypatch):
+    service(server, "record", file)
+    monkeypatch.setattr("brokers.delivery.scheduler.FILES_AT_A_TIME", 2)
+    stuck = [push_event(server, state_dir, number) for number in (1, 2, 3)]
+    for number in range(4, 9):
+        push_event(server, state_dir, number)
+    real = spool.load
+
+    def load(path, **options):
+        if Path(path).name in stuck:
+            raise OSError(24, "Too many open files", path)
+        return real(path, **options)
+
+    monkeypatch.setattr(spool, "load", load)
+    in_process(state_dir).run(drain=True)
+    assert recorded(file) == ["had"] * 5
+    assert sorted(Path(path).name for path in spool.waiting(str(state_dir))) == sorted(stuck), "and they are not lost"
 
 
 def test_what_is_odd_in_one_delivery_ends_neither_the_worker_nor_the_others(server, state_dir, file, tmp_path):
@@ -412,7 +428,7 @@ def test_trouble_of_the_machine_is_waited_out(server, state_dir, file, monkeypat
     with Outbox.open(str(state_dir), time.time) as holder:
         worker = in_process(state_dir, idle_s=0.3)
         thread = threading.Thread(target=worker.run)
-        with holder._write():
+        with holder.write():
             thread.start()
             time.sleep(1.0)
             assert thread.is_alive()
@@ -444,6 +460,31 @@ def test_what_stood_beside_a_payload_that_kills_is_delivered_all_the_same(server
     assert states == {"a": "delivered", "b": "dead", "c": "delivered"}
     assert ends[:2] == [9, 9]
     assert ends[-1] == 0
+
+
+def test_what_a_worker_was_killed_with_has_its_turn_while_there_are_pushes_to_read(server, state_dir, file, monkeypatch):
+    service(server, "record", file)
+    push_event(server, state_dir, 1)
+    in_process(state_dir).run(drain=True)
+    with Outbox.open(str(state_dir), time.time) as outbox:
+        outbox.redeliver(1)
+        outbox.claim_delivery(60, 4)  # and then it was killed
+    file.unlink()
+    for number in range(2, 8):
+        push_event(server, state_dir, number)
+    real = Outbox.expand
+
+    def expand(outbox, *arguments, **options):
+        with file.open("a") as noted:
+            noted.write("read\n")
+        return real(outbox, *arguments, **options)
+
+    monkeypatch.setattr(Outbox, "expand", expand)
+    in_process(state_dir, workers=2).run(drain=True)
+    lines = file.read_text().splitlines()
+    assert sum(line.startswith("had ") for line in lines) == 7
+    first = next(place for place, line in enumerate(lines) if line.startswith("had 1 "))
+    assert lines[first:].count("read") >= 4, "all the others had been read before it"
 
 
 def test_when_too_many_brokers_never_end_the_worker_begins_anew(server, state_dir, file, tmp_path):

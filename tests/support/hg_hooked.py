@@ -6,6 +6,7 @@ import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from brokers.delivery import spool, wake
 from payload.push import Event
@@ -23,14 +24,23 @@ def hook_into(server: HgServer, state_dir: Path, *, hooks: str = CHANGEGROUP + B
 @contextmanager
 def no_worker(state_dir: Path) -> Iterator[None]:
     """The worker's lock is held meanwhile, so that events stay in the spool to be looked at."""
-    state_dir.mkdir(mode=0o700)
+    state_dir.mkdir(mode=0o700, exist_ok=True)
     with (state_dir / wake.LOCK).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
 def events(state_dir: Path) -> list[Event]:
-    """What the hooks wrote down, oldest first."""
+    """What the hooks wrote down, oldest first; without what they noted, for nobody."""
+    return [Event.from_record(record) for record in _records(state_dir) if record.get("only") != []]
+
+
+def noted(state_dir: Path) -> list[Event]:
+    """The changegroups that they noted, for nobody."""
+    return [Event.from_record(record) for record in _records(state_dir) if record.get("only") == []]
+
+
+def _records(state_dir: Path) -> list[dict[str, Any]]:
     if not (state_dir / "spool" / "new").exists():
         return []
-    return [Event.from_record(spool.load(path)) for path in spool.waiting(str(state_dir))]
+    return [spool.load(path) for path in spool.waiting(str(state_dir))]

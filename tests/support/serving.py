@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from socketserver import TCPServer
 from threading import Thread
+from typing import Any
 from urllib.parse import unquote
 
 from brokers.testing.receiver import HOST, read_body
@@ -23,14 +25,23 @@ READY_S = 20.0  # `hg serve` listens after 0.2 s on an idle machine
 
 
 class CgiServer(ThreadingHTTPServer):
-    """git-http-backend for the repositories below `root`. `user` is who the web server says has logged in; None: nobody."""
+    """git-http-backend for the repositories below `root`. `user` is who the web server says has logged in; None: nobody.
+
+    What it starts inherits the socket it listens on, as from a server that does not mind: who keeps it keeps the port.
+    """
 
     daemon_threads = True
 
-    def __init__(self, root: Path, user: str | None) -> None:
-        super().__init__((HOST, 0), _CgiHandler)
+    def __init__(self, root: Path, user: str | None, port: int = 0) -> None:
+        super().__init__((HOST, port), _CgiHandler)
+        self.socket.set_inheritable(True)
         self.root = root
         self.user = user
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Nothing, where the client has gone."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
     def server_bind(self) -> None:
         TCPServer.server_bind(self)  # HTTPServer's would ask a name server who 127.0.0.1 is
@@ -45,7 +56,12 @@ class _CgiHandler(BaseHTTPRequestHandler):
         body = read_body(self.rfile, self.headers)
         # Read to the end of both pipes, as Apache's mod_cgi does: whoever keeps one open keeps the client waiting.
         ended = subprocess.run(
-            ["git", "http-backend"], input=body, env=self._environment(len(body)), capture_output=True, check=False
+            ["git", "http-backend"],
+            input=body,
+            env=self._environment(len(body)),
+            capture_output=True,
+            check=False,
+            close_fds=False,
         )
         head, _, content = ended.stdout.partition(b"\r\n\r\n")
         fields = BytesHeaderParser().parsebytes(head)
@@ -95,9 +111,9 @@ class _CgiHandler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def git_over_http(root: Path, user: str | None) -> Iterator[str]:
-    """Serve the repositories below `root`; yields the URL that stands for `root`, with a slash."""
-    with CgiServer(root, user) as server:
+def git_over_http(root: Path, user: str | None, port: int = 0) -> Iterator[str]:
+    """Serve the repositories below `root` on `port`, 0 for a free one; yields the URL that stands for `root`, with a slash."""
+    with CgiServer(root, user, port) as server:
         thread = Thread(target=server.serve_forever, args=(0.02,), daemon=True)
         thread.start()
         try:

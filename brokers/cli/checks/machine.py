@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-import stat
 import subprocess
 import sys
 import time
@@ -14,13 +13,12 @@ from pathlib import Path
 
 from brokers.cli import listing
 from brokers.cli import state as place
-from brokers.cli.checks import Check, error, ok, warning
+from brokers.cli.checks import Check, error, ok, rights, warning
 from brokers.cli.versions import own_version, version_of
-from brokers.delivery import record, wake
+from brokers.delivery import disk, record, salvage, statedir, wake
 from brokers.delivery.outbox import OutboxError
 
 ASK_TIMEOUT_S = 30
-_PRIVATE = stat.S_IRWXG | stat.S_IRWXO
 
 
 def python() -> Iterator[Check]:
@@ -95,6 +93,9 @@ def state(state_dir: str) -> Iterator[Check]:
     trouble = place.trouble(state_dir)
     if trouble is not None:
         yield error(looked_at, trouble.told, trouble.remedy)
+    if place.only_adds(state_dir):
+        yield from rights.from_outside(state_dir)
+        return
     if not place.is_there(state_dir):
         if trouble is None:
             yield ok(looked_at, f"{state_dir} is {place.NOT_THERE}")
@@ -103,24 +104,11 @@ def state(state_dir: str) -> Iterator[Check]:
     if not (Path(state_dir).is_dir() and os.access(state_dir, os.R_OK | os.W_OK | os.X_OK)):
         return
     if trouble is None:
-        yield _owner(state_dir)
+        yield from rights.from_inside(state_dir)
     with place.reported(trouble):
         yield from _spool(state_dir)
         yield from _outbox(state_dir)
     yield from _worker(state_dir)
-
-
-def _owner(state_dir: str) -> Check:
-    looked_at = "state directory"
-    found = Path(state_dir).stat()
-    mode = stat.S_IMODE(found.st_mode)
-    if mode & _PRIVATE:
-        return warning(looked_at, f"{state_dir} is open to other users (mode {mode:o})", f"chmod 700 {shlex.quote(state_dir)}")
-    owner = place.name_of(found.st_uid)
-    if found.st_uid != os.getuid():
-        told = f"{state_dir} is {owner}'s, and you are {place.me()}"
-        return warning(looked_at, told, f"run this as the user the hooks run as: su {owner}")
-    return ok(looked_at, f"{state_dir}, mode {mode:o}, {owner}'s")
 
 
 def _spool(state_dir: str) -> Iterator[Check]:
@@ -135,6 +123,11 @@ def _spool(state_dir: str) -> Iterator[Check]:
 
 def _outbox(state_dir: str) -> Iterator[Check]:
     quoted = shlex.quote(state_dir)
+    for path in salvage.lying_aside(state_dir):
+        yield error("outbox", *listing.aside(path))
+    if (kind := disk.remote_type(state_dir)) is not None:
+        told = f"{state_dir} is on {kind}, which several machines share: there SQLite cannot see to it that no two write at once"
+        yield warning("outbox", told, "name a directory on a local disk as oberon.stateDir")
     try:
         with record.existing_outbox(state_dir) as outbox:
             dead = record.counts(outbox, "count_deliveries").get("dead", 0) + record.counts(outbox, "count_events").get("dead", 0)
@@ -165,6 +158,9 @@ def _worker(state_dir: str) -> Iterator[Check]:
         return
     if runs:
         yield ok("worker", f"one runs for {state_dir}")
+        return
+    if statedir.is_shared(state_dir):
+        yield rights.no_worker(state_dir)
         return
     # What hooks start, but for `run` and what follows it.
     command = wake.command(state_dir)

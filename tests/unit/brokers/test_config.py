@@ -161,7 +161,7 @@ def test_the_options_are_those_of_the_design():
         *("owner", "name", "slug", "website", "canonUrl", "absoluteUrl"),
         *("links", "repositoryUrl", "commitUrl", "compareUrl", "private", "authorMap", "timezone"),
         *("allowHosts", "proxy", "caBundle", "maxCommits", "maxFiles", "maxMessage", "maxDiff"),
-        *("gitReader", "gitRevision", "refs", "sources", "retry", "keepDays"),
+        *("gitReader", "gitRevision", "refs", "sources", "retry", "alert", "reconcile", "keepDays"),
     ]
     assert [option.name for option in SERVICE_OPTIONS] == [
         *("broker", "enabled", "refs", "paths", "events", "authors", "timeout", "retry", "maxAge", "ordered", "allowHosts")
@@ -579,3 +579,11 @@ def test_values_of_closer_types(kind, raw, value):
 def test_what_is_no_value_of_a_closer_type_is_told(kind, raw, remedy):
     with pytest.raises(ValueError, match=remedy):
         convert(raw, kind)
+
+
+def test_an_alert_names_a_service_of_the_repository():
+    entries = [Entry(None, "alert", "ops", "/etc/gitconfig:1"), Entry("ci", "broker", "post", "f:1")]
+    [problem] = Configuration.parse(entries).problems
+    told = "oberon.alert in /etc/gitconfig:1: there is no service 'ops'; name one of the repository's services; there are: ci"
+    assert str(problem) == told
+    assert Configuration.parse([*entries, Entry("ops", "broker", "email", "f:2")]).problems == ()

@@ -13,7 +13,7 @@ from githooks.install import KEPT, Kind
 from tests.support.command import MINDING_MODES, run
 from tests.support.git import ZERO
 
-SCRIPT = Path(sys.executable).parent / "oberon-post-receive"
+SCRIPT = Path(sys.prefix) / "libexec" / "oberon-post-receive"
 
 # Gitea's own, as its cmd/hook.go and modules/repository/hooks.go write it.
 GITEA = """\

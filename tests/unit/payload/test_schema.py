@@ -27,6 +27,7 @@ PLACES = [
     (schema.CommitDetails, DOCUMENT["$defs"]["commit_details"]),
     (schema.FileSizes, DOCUMENT["$defs"]["file_sizes"]),
     (schema.Person, DOCUMENT["$defs"]["person"]),
+    (schema.Alert, DOCUMENT["$defs"]["alert"]),
 ]
 BY_PLACE = pytest.mark.parametrize(("typed", "part"), PLACES, ids=lambda value: getattr(value, "__name__", ""))
 

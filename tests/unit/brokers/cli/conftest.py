@@ -4,6 +4,8 @@ oberon_apart      the same in a process of its own, which minds the modes of fil
 oberon            oberon(*arguments) -> Ran: code, out, err, json()
 broker_file       broker_file(name, source) -> the folder, for oberon.brokerPath
 git_repo          a bare repository with one commit on main, its state directory, and record() / drain() -> Repo
+kept              an outbox that is filled by hand: push(), tried(), switch_off(), break_open(), run_sql() -> Kept
+woken             a list of the state directories whose worker was waked; none is started
 """
 
 from __future__ import annotations
@@ -23,9 +25,13 @@ import pytest
 from brokers.cli.main import main
 from brokers.cli.repository import find
 from brokers.cli.sources import by_scm
-from brokers.delivery import spool, statedir
+from brokers.delivery import control, spool, statedir
+from brokers.delivery.claims import NewDelivery
+from brokers.delivery.outbox import Outbox
+from brokers.delivery.outcome import Outcome, Verdict
 from brokers.delivery.worker import Worker
 from brokers.secrets import resolver
+from payload import text
 from payload.push import Event, RefUpdate
 from tests.support.command import MINDING_MODES, run
 from tests.support.git import ZERO, GitClone, GitServer
@@ -131,3 +137,57 @@ def git_repo(git_server: Callable[..., GitServer], broker_file: Callable[[str, s
     server.config("oberon.stateDir", str(state_dir))
     server.config("service.good.broker", "keeper")
     return Repo(server, clone, state_dir)
+
+
+@dataclass(frozen=True)
+class Kept:
+    state_dir: Path
+
+    def push(self, *services: str | NewDelivery, path: str = "/srv/git/app.git") -> list[int]:
+        """A push that was read, for these services; the numbers of its deliveries."""
+        event = Event(spool.new_id(), "git", path, time.time(), "ann", "ssh", (RefUpdate("refs/heads/main", ZERO, "1" * 40),))
+        new = [NewDelivery(each, "post", f"{each}.example.org:443") if isinstance(each, str) else each for each in services]
+        with Outbox.open(str(self.state_dir), time.time) as outbox:
+            claim = outbox.add_event(event, lease_s=60.0)
+            assert claim is not None
+            assert outbox.expand(claim, {"commits": []}, new) == []
+            return [row["id"] for row in outbox.ask("deliveries_of", id=event.id)]
+
+    def tried(self, *ends: Outcome | Verdict, again_s: float | None = 3600.0) -> None:
+        """What is due longest was tried, and ended like this; what failed is tried again in `again_s` seconds."""
+        with Outbox.open(str(self.state_dir), time.time) as outbox:
+            for end in ends:
+                claim = outbox.claim_delivery(60.0, 100)
+                assert claim is not None
+                outcome = end if isinstance(end, Outcome) else Outcome(end, duration_s=0.25)
+                again = again_s is not None and outcome.verdict is Verdict.RETRY
+                assert outbox.finish(claim, outcome, time.time() + again_s if again else None)
+
+    def switch_off(self, service: str, repository: str | None = None, *, by: str = "admin", why: str = "gone (410)") -> None:
+        """Of a repository, or all: by an admin, or by Oberon; since 1970."""
+        with Outbox.open(str(self.state_dir), lambda: 1000.0) as outbox:
+            control.disable(outbox, service, repository, why)
+        self.run_sql("UPDATE service SET disabled_by = ? WHERE disabled_at = 1000", by)
+
+    def break_open(self, endpoint: str, until: float = 4e9) -> None:
+        """Five failures since 1970, and parked until 2096."""
+        self.run_sql("INSERT INTO breaker VALUES (?, 5, 1000, ?, 2)", endpoint, until)
+        self.run_sql("UPDATE delivery SET next_at = ? WHERE endpoint = ? AND state = 'waiting'", until, endpoint)
+
+    def run_sql(self, statement: str, *parameters: Any) -> None:
+        with Outbox.open(str(self.state_dir), time.time) as outbox, outbox.write():
+            outbox._connection.execute(statement, [text.repair(each) if isinstance(each, str) else each for each in parameters])
+
+
+@pytest.fixture
+def kept(state_dir: Path) -> Kept:
+    statedir.prepare(str(state_dir))
+    return Kept(state_dir)
+
+
+@pytest.fixture
+def woken(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """No worker is started: the test drains by itself."""
+    calls: list[str] = []
+    monkeypatch.setattr("brokers.delivery.wake.wake", lambda state_dir, environ: calls.append(state_dir) or "woken")
+    return calls

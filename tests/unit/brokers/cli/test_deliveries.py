@@ -58,6 +58,7 @@ def test_deliveries_as_json(done, oberon):
         "repeats",
         "created_at",
         "next_at",
+        "expires_at",
         "finished_at",
         "reason",
         "note",
@@ -73,6 +74,10 @@ def test_deliveries_as_json(done, oberon):
     ("options", "services"),
     [
         (["--dead"], {"bad"}),
+        (["--skipped"], {"picky"}),
+        (["--state", "delivered"], {"good"}),
+        (["--state", "dead"], {"bad"}),
+        (["--state", "parked"], set()),
         (["--failed"], {"bad"}),
         (["--service", "good"], {"good"}),
         (["--service", "none"], set()),
@@ -189,7 +194,15 @@ def test_status_is_bad_while_something_is_dead(done, oberon):
     assert ran.code == 1
     assert "error: 1 delivery is dead" in ran.out
     told = oberon("status", "--json", "--state-dir", done.state_dir).json()
-    assert told["deliveries"] == {"waiting": 0, "leased": 0, "delivered": 1, "skipped": 1, "dead": 1}
+    assert told["deliveries"] == {
+        "waiting": 0,
+        "leased": 0,
+        "parked": 0,
+        "disabled": 0,
+        "delivered": 1,
+        "skipped": 1,
+        "dead": 1,
+    }
     assert told["pushes"] == {"waiting": 0, "leased": 0, "read": 1, "dead": 0}
     assert told["worker"] is False
     assert told["failing"] == [
@@ -233,7 +246,7 @@ def test_status_tells_when_no_worker_sees_to_what_is_due(git_repo, oberon, state
         outbox.redeliver(1)
         if state == "leased":
             assert outbox.claim_delivery(0.0, 4) is not None
-        with outbox._write():
+        with outbox.write():
             outbox._connection.execute("UPDATE delivery SET next_at = next_at - ?, lease_until = lease_until - ?", [late_s] * 2)
     ran = oberon("status", "--state-dir", git_repo.state_dir)
     assert ran.code == (1 if late_s > 60 else 0)
@@ -319,7 +332,7 @@ def test_status_takes_no_ordered_delivery_for_late(git_repo, broker_file, oberon
         git_repo.drain()  # it ends, though the second is never tried
     told = oberon("status", "--json", "--state-dir", git_repo.state_dir).json()
     assert told["deliveries"]["waiting"] == 2
-    with Outbox.open(str(git_repo.state_dir), time.time) as outbox, outbox._write():
+    with Outbox.open(str(git_repo.state_dir), time.time) as outbox, outbox.write():
         outbox._connection.execute("UPDATE delivery SET next_at = next_at - 7200 WHERE id = 2")
     told = oberon("status", "--json", "--state-dir", git_repo.state_dir).json()
     assert told["deliveries"]["waiting"] == 2
@@ -335,15 +348,7 @@ def test_status_sees_the_worker_by_its_lock(git_repo, oberon):
         assert oberon("status", "--json", "--state-dir", git_repo.state_dir).json()["worker"] is True
 
 
-@pytest.fixture
-def woken(monkeypatch):
-    """No worker is started: the test drains by itself."""
-    calls = []
-    monkeypatch.setattr("brokers.delivery.wake.wake", lambda state_dir, environ: calls.append(state_dir) or "woken")
-    return calls
-
-
-@pytest.mark.parametrize("options", [["--dead"], ["2"], ["--since", "1h"], ["--dead", "--service", "bad"]])
+@pytest.mark.parametrize("options", [["--dead"], ["2"], ["--since", "1h"], ["--dead", "--service", "bad"], ["--service", "bad"]])
 def test_redeliver_sends_again(done, oberon, broker_file, woken, options):
     broker_file("breaker", "class Breaker(BaseBroker):\n    def handle(self, payload):\n        return 'mended'\n")
     ran = oberon("redeliver", *options, "--state-dir", done.state_dir)
@@ -364,6 +369,7 @@ def test_redeliver_of_what_was_delivered_needs_its_number(done, oberon, woken):
         "deliveries": [1],
         "pushes": [],
         "refused": {},
+        "parked": {},
         "worker": "woken",
     }
 

@@ -9,6 +9,7 @@ import pytest
 
 from brokers.cli import main as module
 from brokers.cli.main import COMMANDS, main
+from brokers.delivery.database import NewerOutboxError, OutboxError
 from brokers.errors import BrokerError, ConfigError, UnknownBrokerError
 from payload.samples import UnknownSampleError
 
@@ -40,7 +41,9 @@ def test_every_option_tells_what_it_does(name):
     assert [action.dest for action in parser_of(name)._actions if not action.help] == []
 
 
-@pytest.mark.parametrize("name", ["deliveries", "show", "redeliver", "status", "services", "doctor", "test", "brokers"])
+@pytest.mark.parametrize(
+    "name", ["deliveries", "show", "redeliver", "enable", "disable", "status", "services", "doctor", "test", "brokers"]
+)
 def test_what_prints_a_list_or_record_prints_it_as_json_too(name):
     assert "--json" in parser_of(name).format_help()
 
@@ -124,6 +127,8 @@ class Command:
         (UnknownBrokerError("there is no broker 'x'"), 2),
         (UnknownSampleError("x", ["y"]), 2),
         (BrokerError("could not"), 1),
+        (OutboxError("/srv/outbox", "is locked"), 1),
+        (NewerOutboxError("/srv/outbox", "upgrade this one"), 2),
         (PermissionError(13, "Permission denied", "/var/lib/oberon"), 1),
         (ZeroDivisionError("division by zero"), 3),
         (KeyboardInterrupt(), 130),

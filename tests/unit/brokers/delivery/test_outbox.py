@@ -5,9 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from brokers.delivery import statedir
+from brokers.delivery import retention, statedir
 from brokers.delivery.claims import NewDelivery
-from brokers.delivery.outbox import FILE, Outbox, OutboxError
+from brokers.delivery.outbox import FILE, SUSPECT_WAIT_S, Outbox, OutboxError
 from brokers.delivery.outcome import Outcome, Verdict
 from payload.push import Event, RefUpdate
 
@@ -114,6 +114,40 @@ def test_a_renewed_lease_is_not_taken_over(outbox, clock):
     assert outbox.finish(claim, Outcome(Verdict.DELIVERED), None)
 
 
+def test_what_a_killed_worker_had_under_way_is_not_waited_for(outbox, clock):
+    read(outbox, "ci", endpoint="ci.example.org:443")
+    outbox.add_event(event(2))
+    outbox.claim_event(60)
+    killed = outbox.claim_delivery(60, 1)
+    assert outbox.end_leases_of_workers() == 2
+    assert outbox.claim_event(60).interrupted == 1
+    again = outbox.claim_delivery(60, 1)
+    assert (again.id, again.attempts, again.interrupted) == (killed.id, 2, 1)
+    assert not outbox.finish(killed, Outcome(Verdict.DELIVERED), None), "its token is no longer good"
+    assert outbox.finish(again, Outcome(Verdict.DELIVERED), None)
+
+
+def test_what_may_be_killing_the_workers_comes_later_each_time(outbox, clock):
+    read(outbox, "ci")
+    waited = []
+    for _ in range(4):
+        began = clock.now
+        while (claim := outbox.claim_delivery(60, 4)) is None:
+            clock.now += 0.5
+        waited.append(clock.now - began)
+        outbox.end_leases_of_workers()
+    assert waited == [0, 0, SUSPECT_WAIT_S, 2 * SUSPECT_WAIT_S]
+    assert claim.interrupted == 3
+
+
+def test_the_lease_of_an_inline_hook_is_not_a_worker_s_to_end(outbox):
+    claim = outbox.add_event(event(), lease_s=60)
+    assert outbox.end_leases_of_workers() == 0
+    (delivery,) = outbox.expand(claim, COMPOSED, [NewDelivery("ci", "post")], lease_s=60)
+    assert outbox.end_leases_of_workers() == 0
+    assert outbox.finish(delivery, Outcome(Verdict.DELIVERED), None)
+
+
 def test_a_released_claim_is_due_at_once_and_not_counted(outbox):
     read(outbox, "ci")
     assert outbox.release(outbox.claim_delivery(60, 4))
@@ -186,20 +220,6 @@ def test_redelivery_keeps_the_event_and_begins_the_schedule_anew(outbox, clock):
     assert not outbox.redeliver(4711)
 
 
-def test_pruning_forgets_what_is_delivered_and_keeps_the_dead(outbox, clock):
-    read(outbox, "good", number=1)
-    outbox.finish(outbox.claim_delivery(60, 4), Outcome(Verdict.DELIVERED), None)
-    read(outbox, "bad", number=2)
-    outbox.finish(outbox.claim_delivery(60, 4), Outcome(Verdict.DEAD, "gone"), None)
-    assert outbox.prune(3600) == 0
-    clock.now += 7200
-    assert outbox.prune(3600) == 1
-    assert [row["service"] for row in outbox.ask("deliveries_of", id=event(2).id)] == ["bad"]
-    assert outbox.ask("deliveries_of", id=event(1).id) == []
-    read(outbox, "good", number=3)
-    assert outbox.ask("show_event", id=event(3).id)[0]["sequence"] == 3, "the numbering goes on"
-
-
 def test_two_processes_never_claim_the_same_delivery(state_dir, outbox, clock):
     read(outbox, *(f"s{number}" for number in range(40)))
 
@@ -228,7 +248,7 @@ def test_a_newer_schema_is_refused(state_dir, outbox, clock):
     with sqlite3.connect(state_dir / FILE) as connection:
         connection.execute("PRAGMA user_version = 99")
     connection.close()
-    with pytest.raises(OutboxError, match="newer Oberon \\(schema 99; this one reads 2\\): upgrade"):
+    with pytest.raises(OutboxError, match="newer Oberon \\(schema 99; this one reads 3\\): upgrade"):
         Outbox.open(str(state_dir), clock)
 
 
@@ -253,7 +273,7 @@ def test_every_write_begins_immediate(state_dir, outbox, clock):
     outbox.renew([claim], 60)
     outbox.finish(claim, Outcome(Verdict.RETRY, "x"), clock.now)
     outbox.redeliver(claim.id)
-    outbox.prune(1)
+    retention.prune(outbox, 1)
     begun = [statement for statement in statements if statement.startswith("BEGIN")]
     assert set(begun) == {"BEGIN IMMEDIATE"}
     in_transaction = False

@@ -38,6 +38,27 @@ def test_system_exit_in_a_job_ends_neither_thread_nor_process():
     pool.close()
 
 
+def test_its_size_changes_while_jobs_run():
+    pool = Pool(3)
+    gate = threading.Event()
+    for number in range(3):
+        pool.submit(number, lambda _: gate.wait(5), 5)
+    pool.resize(1)
+    assert pool.free == 0
+    gate.set()
+    collect(pool, 3)
+    assert pool.free == 1
+    pool.submit("one", lambda _: threading.get_ident(), 5)
+    collect(pool, 1)
+    pool.resize(2)
+    assert pool.free == 2
+    both = threading.Barrier(2)
+    for number in range(2):
+        pool.submit(number, lambda _: both.wait(5), 5)
+    assert [job.error for job in collect(pool, 2)] == [None, None]
+    pool.close()
+
+
 def test_no_more_than_size_jobs_run_at_once():
     pool = Pool(3)
     running, most = 0, 0
@@ -85,7 +106,10 @@ def test_threads_left_behind_are_bounded():
     gate = threading.Event()
     for number in range(MAX_ABANDONED_PER_SLOT + 1):
         assert pool.free == 1
-        pool.submit(number, lambda _: gate.wait(), 0.01)
+        begun = threading.Event()
+        job = pool.submit(number, lambda _, begun=begun: begun.set() or gate.wait(), 5)
+        assert begun.wait(5)
+        pool.allow(job, 0)
         collect(pool, 1)
     assert pool.free == 0
     assert pool.is_exhausted

@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 
 from brokers.delivery import spool, statedir
 from payload.push import Event
+from tests.support.command import MINDING_MODES
+from tests.support.unix_users import GROUP, NOBODY, as_root
 
 ROOT = Path(spool.__file__).parents[2]
 
@@ -195,6 +197,89 @@ def test_on_a_full_disk_it_raises_and_leaves_nothing(state):
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.split() == ["OSError", str(errno.EFBIG)]
     assert listing(state) == {"tmp": [], "new": [], "bad": []}
+
+
+@pytest.mark.parametrize("make", ["a file", "a link"])
+def test_what_stands_in_the_place_of_the_spool_is_not_written_to(state, tmp_path, make):
+    folder(state, "new").rmdir()
+    (tmp_path / "elsewhere").mkdir()
+    folder(state, "new").symlink_to(tmp_path / "elsewhere") if make == "a link" else folder(state, "new").touch()
+    with pytest.raises(NotADirectoryError, match="is not a directory, or a symbolic link"):
+        spool.write(state, record())
+    assert list(folder(state, "tmp").iterdir()) == []
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+# -------------------------------------------------------------------------------------------------- where many users share it
+
+
+@pytest.fixture
+def shared(state):
+    """As `oberon init --group` leaves the spool, in this user's hands."""
+    for name in ("tmp", "new"):
+        folder(state, name).chmod(statedir.DROP_BOX_MODE)
+    return state
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o007, 0o022, 0o077])
+def test_a_shared_file_is_readable_for_the_directorys_group_whatever_the_umask(shared, umask):
+    if os.getuid() == 0:
+        os.chown(folder(shared, "tmp"), -1, GROUP.gr_gid)
+    before = os.umask(umask)
+    try:
+        found = Path(spool.write(shared, record())).stat()
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(found.st_mode) == 0o640
+    assert found.st_gid == folder(shared, "tmp").stat().st_gid
+
+
+@as_root
+@pytest.mark.parametrize(("uid", "login"), [(NOBODY.pw_uid, "nobody"), (4_000_000, "4000000"), (0, "ann")])
+def test_in_a_shared_spool_the_login_of_a_pushers_file_is_its_owner(shared, uid, login):
+    written = record(login="ann")
+    path = spool.write(shared, written)
+    os.chown(path, uid, -1)
+    assert spool.load(path) == written
+    assert spool.load(path, shared=True) == {**written, "login": login}  # what is the worker's own is what it knew of others
+
+
+def test_what_more_a_record_says_makes_no_event(shared):
+    more = {"broker": "email", "url": "http://127.0.0.1/", "service": {"token": "x"}, "services": {"ci": {}}, "secret": "x"}
+    plain = record()
+    assert Event.from_record({**plain, **more}) == Event.from_record(plain)
+
+
+@as_root
+def test_what_root_pushes_is_readable_for_the_spools_user(state):
+    for name in ("tmp", "new"):
+        os.chown(folder(state, name), NOBODY.pw_uid, -1)
+    found = Path(spool.write(state, record())).stat()
+    assert (found.st_uid, stat.S_IMODE(found.st_mode)) == (NOBODY.pw_uid, 0o600)
+
+
+WRITE_AND_TELL_THE_ORDER = """
+import os, sys
+sys.path.insert(0, sys.argv[1])
+from brokers.delivery import spool
+
+fsync, rename = os.fsync, os.rename
+os.fsync = lambda file: (print("fsync", os.readlink(f"/proc/self/fd/{file}").split("/")[-2]), fsync(file))
+os.rename = lambda old, new: (print("rename"), rename(old, new))
+spool.write(sys.argv[2], {"id": spool.new_id()})
+"""
+
+
+@as_root
+def test_where_the_directory_cannot_be_opened_the_renaming_is_written_out_with_the_file(shared):
+    for path in (Path(shared), folder(shared, "")):
+        path.chmod(0o711)
+    for name in ("tmp", "new"):
+        os.chown(folder(shared, name), NOBODY.pw_uid, NOBODY.pw_gid)
+        folder(shared, name).chmod(statedir.DROP_BOX_MODE)
+    command = [*MINDING_MODES, sys.executable, "-I", "-c", WRITE_AND_TELL_THE_ORDER, str(ROOT), shared]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.splitlines() == ["fsync tmp", "rename", "fsync new"]
 
 
 # -------------------------------------------------------------------------------------------------------- what is no event

@@ -149,3 +149,21 @@ def test_the_documented_layout_is_the_one_used(tmp_path):
     statedir.prepare(str(tmp_path))
     documented = {line.split()[0] for line in statedir.__doc__.splitlines() if line.startswith("    ")}
     assert {f"spool/{path.name}/" for path in Path(tmp_path, "spool").iterdir()} <= documented
+
+
+@pytest.mark.parametrize(
+    ("modes", "expected"), [(0o3733, True), (0o700, False), (0o1733, False), (0o3730, False), (0o777, False)]
+)
+def test_it_is_shared_where_the_spool_is_a_drop_box(tmp_path, modes, expected):
+    statedir.prepare(str(tmp_path))
+    (tmp_path / "spool" / "new").chmod(modes)
+    assert statedir.is_shared(str(tmp_path)) is expected
+
+
+def test_what_is_not_there_is_not_shared(tmp_path):
+    assert not statedir.is_shared(str(tmp_path / "state"))
+    (tmp_path / "spool").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere").chmod(0o3733)
+    (tmp_path / "spool" / "new").symlink_to(tmp_path / "elsewhere")
+    assert not statedir.is_shared(str(tmp_path))

@@ -162,6 +162,35 @@ def test_what_is_no_socket_wakes_nobody(state, started, make):
     assert wake.wake(state, {}) == "started"
 
 
+@pytest.fixture
+def shared(state):
+    """As `oberon init --group` leaves the spool."""
+    Path(state, "spool", "new").chmod(statedir.DROP_BOX_MODE)
+    return state
+
+
+def test_in_a_shared_state_directory_none_is_started(shared, started):
+    assert wake.wake(shared, {}) == "absent"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+        channel.bind(f"{shared}/{wake.SOCKET}")
+        assert wake.wake(shared, {}) == "woken"
+    assert wake.wake(shared, {}) == "absent"
+    Path(shared, wake.SOCKET).unlink()
+    Path(shared, wake.SOCKET).mkdir()
+    assert wake.wake(shared, {}) == "absent"
+    assert started == []
+
+
+def test_whether_a_worker_runs_behind_a_socket_that_is_closed_to_us_is_not_told(shared, started):
+    if os.getuid() == 0:
+        pytest.skip("root minds no modes")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+        channel.bind(f"{shared}/{wake.SOCKET}")
+        Path(shared, wake.SOCKET).chmod(0)
+        assert wake.wake(shared, {}) == "left"
+    assert started == []
+
+
 def test_without_a_worker_one_is_started(state, started):
     assert wake.wake(state, {}) == "started"
     assert len(started) == 1

@@ -3,7 +3,7 @@ from __future__ import annotations
 import base64
 import socket
 import ssl
-import time
+import threading
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -15,6 +15,7 @@ from brokers.testing import Receiver
 from brokers.transport import deadline, http
 from brokers.transport.call import KEPT_BYTES
 from brokers.transport.http import Response
+from tests.unit.brokers.transport.conftest import ending_by
 
 
 def test_a_request_arrives_as_given_and_is_recorded(receiver, calling):
@@ -78,17 +79,50 @@ def test_cookies_and_connections_are_not_kept(receiver, calling):
     assert receiver.requests[1].headers["Cookie"] is None
 
 
+def test_a_service_that_keeps_connections_finds_none_kept(raw_server, calling):
+    left = threading.Semaphore(0)
+
+    def answer(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nok")
+        while connection.recv(100):
+            pass
+        left.release()
+
+    calling()
+    url = raw_server(answer)
+    for _ in range(3):
+        assert http.post(url, data=b"x").body == b"ok"
+        assert left.acquire(timeout=3), "the client kept the connection"
+
+
+PROXIES = ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
+CERTIFICATES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
+
+
 def test_the_environment_is_not_heeded(receiver, calling, monkeypatch, tmp_path):
     calling()
-    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+    for name in PROXIES:
         monkeypatch.setenv(name, "http://127.0.0.1:9")
-    for name in ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"):
+    for name in (*CERTIFICATES, "SSL_CERT_DIR"):
         monkeypatch.setenv(name, "/nonexistent")
     netrc = tmp_path / "home" / ".netrc"
     netrc.write_text("machine 127.0.0.1 login stolen password stolen\n")
     netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
     assert http.request("GET", receiver.url).status == 200
     assert receiver.requests[0].headers["Authorization"] is None
+
+
+def test_the_environment_vouches_for_nobody(tls, calling, monkeypatch):
+    calling()
+    for name in CERTIFICATES:
+        monkeypatch.setenv(name, str(tls.ca_bundle))
+    for name in PROXIES:
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    with Receiver(tls=tls.context) as receiver:
+        with pytest.raises(DeliveryFailed, match="is not accepted"):
+            http.post(receiver.url, data=b"x")
+        assert not receiver.requests
 
 
 def test_a_dry_run_records_the_request_and_opens_no_socket(calling):
@@ -361,13 +395,55 @@ def test_a_bundle_does_not_outlive_its_call(tls, calling):
 
 
 def test_a_certificate_for_another_host(calling, tmp_path):
-    authority = trustme.CA()
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("other.example").configure_cert(context)
-    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
-    calling(ca_bundle=str(tmp_path / "ca.pem"))
+    context, bundle = certified(tmp_path, "other.example")
+    calling(ca_bundle=bundle)
     with Receiver(tls=context) as receiver, pytest.raises(DeliveryFailed, match=r"not valid for '127.0.0.1'"):
         http.post(receiver.url, data=b"x")
+
+
+def test_a_certificate_that_has_run_out(calling, tmp_path):
+    context, bundle = certified(tmp_path, "127.0.0.1", not_after=datetime.now(UTC) - timedelta(days=1))
+    calling(ca_bundle=bundle)
+    with Receiver(tls=context) as receiver, pytest.raises(DeliveryFailed, match="not accepted: certificate has expired"):
+        http.post(receiver.url, data=b"x")
+
+
+def test_a_certificate_that_nobody_signed(tls, calling, tmp_path):
+    authority = trustme.CA()
+    pem = tmp_path / "own.pem"
+    pem.write_bytes(authority.private_key_pem.bytes() + authority.cert_pem.bytes())
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem)
+    calling(ca_bundle=str(tls.ca_bundle))
+    with Receiver(tls=context) as receiver, pytest.raises(DeliveryFailed, match="not accepted: self-signed certificate"):
+        http.post(receiver.url, data=b"x")
+
+
+def certified(tmp_path, name, **how):
+    """(a server's context, the path of the bundle that vouches for it) for a host `name`."""
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(name, **how).configure_cert(context)
+    bundle = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(bundle))
+    return context, str(bundle)
+
+
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1:DeprecationWarning")
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1], ids=["1.0", "1.1"])
+def test_tls_before_1_2_is_not_spoken(calling, tmp_path, version):
+    context, bundle = certified(tmp_path, "127.0.0.1")
+    willing = ssl.create_default_context(cafile=bundle)
+    for one in (context, willing):
+        one.minimum_version = one.maximum_version = version
+        one.set_ciphers("ALL:@SECLEVEL=0")
+    calling(ca_bundle=bundle)
+    with Receiver(tls=context) as receiver:
+        with socket.create_connection(("127.0.0.1", receiver.port)) as plain:
+            willing.wrap_socket(plain, server_hostname="127.0.0.1").close()  # it is spoken by those who will
+        with pytest.raises(DeliveryFailed, match=r"TLS with 127.0.0.1:\d+ failed: .*PROTOCOL"):
+            http.post(receiver.url, data=b"x")
+        assert not receiver.requests
 
 
 def test_a_replaced_bundle_counts_at_once(tls, calling, tmp_path):
@@ -417,14 +493,25 @@ def test_a_name_that_is_not_there(calling):
         http.post("http://nowhere.invalid/", data=b"x")
 
 
-def test_a_resolver_that_never_answers(calling, monkeypatch):
-    monkeypatch.setattr(deadline.socket, "getaddrinfo", lambda *args, **kwargs: time.sleep(2) or [])
+def test_a_resolver_that_never_answers(calling, black_hole):
     calling(0.2)
-    started = time.monotonic()
-    with pytest.raises(DeliveryFailed, match=r"timed out after 0.2 s, looking up slow.example") as caught:
+    with ending_by(0.2), pytest.raises(DeliveryFailed, match=r"timed out after 0.2 s, looking up slow.example") as caught:
         http.post("http://slow.example/", data=b"x")
     assert caught.value.slow_down
-    assert time.monotonic() - started < 1
+    assert black_hole.asked == ["slow.example"]
+
+
+def test_an_answer_made_for_terminals(raw_server, calling):
+    said = b"HTTP/1.1 500 \x1b[2J\x00\xff\r\nX-Title: \x1b]0;pwn\x07\xfe\r\nX-\xff: \x9b1m\r\n\r\n\x1b[31m\x00\xff\xc3\x28"
+    call = calling()
+    with pytest.raises(DeliveryFailed) as caught:
+        http.check(http.post(raw_server(lambda connection: connection.sendall(said)), data=b"x"))
+    shown = call.exchanges[0].response
+    assert str(caught.value).isprintable()
+    assert all(line.isprintable() for line in shown.split("\n"))
+    assert "\\x1b[2J\\x00" in str(caught.value)
+    assert "\\x1b[31m\\x00\ufffd\ufffd(" in str(caught.value)
+    assert "X-Title: \\x1b]0;pwn\\x07" in shown
 
 
 def test_the_record_is_bounded_and_safe_on_a_terminal(receiver, calling):

@@ -11,7 +11,7 @@ from brokers.testing import Mailbox
 from brokers.transport import smtp
 from brokers.transport.smtp import Server
 from brokers.values import is_mail_address
-from tests.unit.brokers.transport.conftest import drip
+from tests.unit.brokers.transport.conftest import DRIP_S, ending_by, flat_memory
 
 FROM = "oberon@example.org"
 TO = ["ann@example.org", "bob@example.org"]
@@ -167,23 +167,106 @@ def test_the_guard_holds_for_mail_too(mailbox, calling, message):
     assert not mailbox.messages
 
 
-@pytest.mark.parametrize("greeting", [b"", b"220-", b"220 hello\r\n"], ids=["silent", "drip", "silent later"])
-@pytest.mark.parametrize("how", ["none", "tls"])
-def test_a_server_that_never_gets_done(raw_server, calling, message, tls, greeting, how):
+HELLO = b"220 hello\r\n"
+TAKEN = b"250 OK\r\n"
+UP_TO_THE_MESSAGE = [HELLO, TAKEN, TAKEN, TAKEN, TAKEN, b"354 go on\r\n"]  # EHLO, MAIL, RCPT, RCPT, DATA
+
+
+def conversation(replies: list[bytes], endless: bytes | None, pause_s: float = DRIP_S):
+    """A server that says one of `replies` to each command, the first to the connection, then `endless` again and again.
+
+    b'' keeps silent, None closes.
+    """
+
     def answer(connection: socket.socket) -> None:
-        connection.sendall(greeting)
-        if greeting.endswith(b"-"):
-            drip(connection, b"x")
+        lines = connection.makefile("rb")
+        for reply in replies:
+            connection.sendall(reply)
+            while (line := lines.readline()) and reply.startswith(b"354") and line != b".\r\n":
+                pass
+            if not line:
+                return
+        while endless is not None:
+            connection.sendall(endless)
+            time.sleep(pause_s)
+
+    return answer
+
+
+DRIPS = {
+    "silent": ([], b""),
+    "greeting, byte by byte": ([], b"x"),
+    "greeting, line by line": ([], b"220-x\r\n"),
+    "silent after the greeting": ([HELLO], b""),
+    "EHLO, line by line": ([HELLO], b"250-X\r\n"),
+    "MAIL, byte by byte": ([HELLO, TAKEN], b"2"),
+    "RCPT, line by line": ([HELLO, TAKEN, TAKEN], b"250-x\r\n"),
+    "silent after the message": (UP_TO_THE_MESSAGE, b""),
+    "the message, byte by byte": (UP_TO_THE_MESSAGE, b"x"),
+    "the message, line by line": (UP_TO_THE_MESSAGE, b"250-x\r\n"),
+}
+
+
+@pytest.mark.parametrize(("replies", "endless"), DRIPS.values(), ids=DRIPS.keys())
+@pytest.mark.parametrize("how", ["none", "tls"])
+def test_a_server_that_never_gets_done(raw_server, calling, message, tls, replies, endless, how):
+    answer = conversation(replies, endless)
+    port = int(raw_server(answer, tls.context if how == "tls" else None, read=False).strip("/").rpartition(":")[2])
+    calling(0.2, ca_bundle=str(tls.ca_bundle))
+    with ending_by(0.2), pytest.raises(DeliveryFailed, match=r"timed out after 0\.\d s, waiting for the answer") as caught:
+        smtp.send(message, FROM, TO, Server("127.0.0.1", port, tls=how, ehlo="here.example"))
+    assert caught.value.slow_down
+
+
+@pytest.mark.parametrize("cut", [b"250", b"250 queu", b"250-queued\r\n", b"250-queued\r\n250", b"55"])
+@pytest.mark.parametrize(
+    ("endless", "reason"), [(b"", "timed out"), (None, "closed the connection before it had answered")], ids=["waits", "closes"]
+)
+def test_half_a_reply_to_the_message_is_none(raw_server, calling, message, cut, endless, reason):
+    def answer(connection: socket.socket) -> None:
+        conversation(UP_TO_THE_MESSAGE, None)(connection)
+        connection.sendall(cut)
+        if endless is not None:
+            time.sleep(0.5)
+
+    port = int(raw_server(answer, read=False).strip("/").rpartition(":")[2])
+    calling(0.2 if endless is not None else 5)
+    with pytest.raises(DeliveryFailed, match=reason):
+        smtp.send(message, FROM, TO, Server("127.0.0.1", port))
+
+
+@pytest.mark.parametrize("how", ["tls", "starttls"])
+def test_a_handshake_that_never_comes(raw_server, calling, message, how):
+    replies = [HELLO, b"250-here\r\n250 STARTTLS\r\n", b"220 go on\r\n"] if how == "starttls" else []
+
+    def answer(connection: socket.socket) -> None:
+        for reply in replies:
+            connection.sendall(reply)
+            connection.recv(1000)
         while connection.recv(1000):
             pass
 
-    calling(0.2, ca_bundle=str(tls.ca_bundle))
-    port = int(raw_server(answer, tls.context if how == "tls" else None, read=False).strip("/").rpartition(":")[2])
-    started = time.monotonic()
-    with pytest.raises(DeliveryFailed, match=r"timed out after 0.2 s") as caught:
-        smtp.send(message, FROM, TO, Server("127.0.0.1", port, tls=how))
-    assert caught.value.slow_down
-    assert time.monotonic() - started < 0.7
+    port = int(raw_server(answer, read=False).strip("/").rpartition(":")[2])
+    calling(0.2)
+    with ending_by(0.2), pytest.raises(DeliveryFailed, match=r"timed out after 0.2 s"):
+        smtp.send(message, FROM, TO, Server("127.0.0.1", port, tls=how, ehlo="here.example"))
+
+
+def test_a_server_that_never_gets_done_with_the_farewell_has_the_mail(raw_server, calling, message):
+    answer = conversation([*UP_TO_THE_MESSAGE, b"250 queued as 1\r\n"], b"221-x\r\n")
+    port = int(raw_server(answer, read=False).strip("/").rpartition(":")[2])
+    calling(0.3)
+    with ending_by(0.3):
+        assert smtp.send(message, FROM, TO, Server("127.0.0.1", port)) == "250 queued as 1"
+
+
+@pytest.mark.parametrize("replies", [[], [HELLO], UP_TO_THE_MESSAGE], ids=["greeting", "EHLO", "message"])
+def test_a_flood_of_lines_is_not_kept(raw_server, calling, message, replies):
+    answer = conversation(replies, b"250-" + b"x" * 1000 + b"\r\n", pause_s=0)
+    port = int(raw_server(answer, read=False).strip("/").rpartition(":")[2])
+    calling(20)
+    with flat_memory(), pytest.raises(DeliveryFailed, match=rf"127.0.0.1:{port}: a reply is longer than 64 KiB"):
+        smtp.send(message, FROM, TO, Server("127.0.0.1", port))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,96 @@
+"""Deliveries being attempted: the broker's call in a pool's thread, and how it ended. `finish` is called by the worker's loop."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from brokers.delivery import schedule
+from brokers.delivery.attempt import attempt
+from brokers.delivery.claims import DeliveryClaim
+from brokers.delivery.filters import concerns
+from brokers.delivery.outbox import Outbox
+from brokers.delivery.outcome import TIMED_OUT, Outcome, Verdict, reason_of
+from brokers.delivery.pool import Job, Pool
+from brokers.delivery.readings import EVENT_RETRY_S
+from brokers.errors import BrokerError
+from payload.text import visible
+
+if TYPE_CHECKING:
+    from brokers.delivery.worker import Worker
+
+log = logging.getLogger("oberon.worker")
+
+CONFIGURE_TIMEOUT_S = 30.0  # to read a repository's configuration
+GRACE_S = 0.2  # between the transport's own deadline and giving up the thread
+
+
+@dataclass(frozen=True, slots=True)
+class _Patience:
+    """How long a delivery is tried, as configured when its attempt began."""
+
+    retry_s: Sequence[float] = EVENT_RETRY_S
+    max_age_s: float | None = None
+
+
+class Deliveries:
+    """Those of one worker. `pool` runs them, each as a job whose key is its DeliveryClaim and whose `told` is its patience."""
+
+    def __init__(self, worker: Worker, outbox: Outbox, pool: Pool) -> None:
+        self._worker = worker
+        self._outbox = outbox
+        self._pool = pool
+
+    def attempt(self, claim: DeliveryClaim, job: Job) -> Outcome:
+        """In a pool thread. Raises BrokerError if the repository's configuration cannot be read."""
+        configuration = self._worker.configuration(claim.scm, claim.repository)
+        service = configuration.service(claim.service)
+        if service is None:
+            return Outcome(Verdict.DEAD, "the service is no longer configured")
+        job.told = patience = _Patience(service.retry_s or configuration.settings.retry_s, service.max_age_s)
+        if claim.scheduled_attempts > len(patience.retry_s) + 1:
+            return Outcome(Verdict.DEAD, "given up: the worker ended during each attempt")
+        composed, skipped = concerns(service, claim.composed)
+        if composed is None:
+            return Outcome(Verdict.SKIPPED, skipped)
+        self._pool.allow(job, service.timeout_s + GRACE_S)
+        return attempt(service, configuration, composed, self._worker.resolve)
+
+    def finish(self, claim: DeliveryClaim, job: Job) -> None:
+        """Write down how an attempt ended. Raises OutboxError."""
+        outcome, patience = _outcome_of(job), job.told or _Patience()
+        next_at, outcome = schedule.next_attempt(claim, outcome, patience.retry_s, patience.max_age_s, self._worker.clock())
+        held = self._outbox.finish(claim, outcome, next_at)
+        told = outcome.note if outcome.verdict is Verdict.DELIVERED else outcome.reason
+        log.info(
+            "delivery %d to %s of %s: %s after attempt %d%s%s",
+            claim.id,
+            visible(claim.service),
+            visible(claim.repository),
+            outcome.verdict,
+            claim.attempts,
+            f": {visible(told)}" if told else "",
+            "" if held else " (its lease was lost meanwhile)",
+        )
+
+
+def _outcome_of(job: Job) -> Outcome:
+    """How a delivery's job ended."""
+    if job.abandoned:
+        reason = TIMED_OUT if job.told else "the repository's configuration could not be read in time"
+        return Outcome(
+            Verdict.RETRY,
+            reason,
+            slow_down=True,
+            duration_s=job.elapsed_s,
+            reached=False if job.told else None,
+            called=bool(job.told),
+        )
+    if job.error is None:
+        outcome: Outcome = job.result
+        return outcome
+    if not isinstance(job.error, BrokerError):
+        log.error("a fault while delivering", exc_info=job.error)
+    return Outcome(Verdict.RETRY, visible(reason_of(job.error)), duration_s=job.elapsed_s)

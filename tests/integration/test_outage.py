@@ -1,0 +1,100 @@
+"""A service that is down for a while, or for good: what waits, what goes out, who is told. Real pushes, receivers and mails."""
+
+import threading
+import time
+
+import pytest
+
+from brokers.cli.sources import by_scm
+from brokers.delivery import breaker, control, record
+from brokers.delivery.outbox import Outbox
+from brokers.delivery.scheduler import Limits
+from brokers.delivery.worker import Worker
+from brokers.secrets import resolver
+from brokers.testing import Receiver
+from tests.support.hooked import broker_folder, git_settings, link_hook
+from tests.support.waiting import until
+
+
+@pytest.fixture
+def server(git_server, state_dir, tmp_path):
+    server = git_server("team/app.git")
+    link_hook(server)
+    git_settings(server, state_dir, brokerPath=str(broker_folder(tmp_path)), retry="0.1s, 0.1s, 0.1s, 0.1s, 0.1s, 1h")
+    return server
+
+
+@pytest.fixture
+def worker(state_dir):
+    """One of this process, at work until the test ends; it is there before the first push, whose hook would start another."""
+    worker = Worker(str(state_dir), by_scm(), resolver({}), Limits())
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    until((state_dir / "oberon.sock").exists)
+    yield worker
+    worker.stop()
+    thread.join(20)
+    assert not thread.is_alive()
+
+
+def service(server, name, broker, **settings):
+    for key, value in {"broker": broker, **settings}.items():
+        server.config(f"service.{name}.{key}", value)
+
+
+def pushes(clone, count):
+    nodes = []
+    for number in range(count):
+        nodes.append(clone.commit({"file": str(number)}))
+        assert clone.push().returncode == 0
+    return nodes
+
+
+def states(state_dir):
+    with Outbox.open(str(state_dir), time.time) as outbox:
+        return [delivery.state for delivery in record.deliveries(outbox)]
+
+
+def test_what_is_pushed_during_an_outage_arrives_after_it(server, state_dir, worker, monkeypatch):
+    monkeypatch.setattr(breaker, "FIRST_PROBE_S", 0.5)
+    with Receiver() as before:
+        port = before.port
+    service(server, "ci", "post", url=f"http://127.0.0.1:{port}/hook")
+    nodes = pushes(server.clone(), 8)
+    until(lambda: states(state_dir) == ["parked"] * 8)
+    with Receiver(port=port) as back:
+        requests = back.wait(8, 20)
+        until(lambda: states(state_dir) == ["delivered"] * 8)
+        assert sorted(request.payload()["commits"][0]["raw_node"] for request in requests) == sorted(nodes)
+        assert len(back.requests) == 8
+
+
+def test_a_service_that_says_it_is_gone_is_switched_off_and_the_alert_says_so(server, state_dir, receiver, mailbox, worker):
+    receiver.answer(410)
+    service(server, "ci", "post", url=receiver.url)
+    service(server, "ops", "email", to="ops@example.org", host=mailbox.host, port=str(mailbox.port), refs="!*")
+    server.config("oberon.alert", "ops")
+    clone = server.clone()
+    pushes(clone, 1)
+    [mail] = mailbox.wait(1, 20)
+    assert mail.message["Subject"].startswith(f"[app] Oberon: ci of {server.path} was switched off: HTTP 410 Gone: ")
+    assert mail.message.get_content().splitlines()[-1] == "oberon enable ci"
+    pushes(clone, 1)
+    until(lambda: "disabled" in states(state_dir))
+    assert len(receiver.requests) == 1
+    with Outbox.open(str(state_dir), time.time) as outbox:
+        assert control.enable(outbox, "ci", str(server.path)) == 1
+    worker._bell.ring()
+    assert len(receiver.wait(2, 20)) == 2
+
+
+def test_a_delivery_that_is_given_up_is_told_once_for_all(server, state_dir, mailbox, worker):
+    service(server, "chat", "never")
+    service(server, "ops", "email", to="ops@example.org", host=mailbox.host, port=str(mailbox.port), refs="!*")
+    server.config("oberon.alert", "ops")
+    pushes(server.clone(), 3)
+    until(lambda: states(state_dir).count("dead") == 3)
+    [mail] = mailbox.wait(1, 20)
+    assert mail.message["Subject"] == f"[app] Oberon: 1 delivery to chat of {server.path} given up: no such channel"
+    with Outbox.open(str(state_dir), time.time) as outbox:
+        assert record.last_push(outbox, str(server.path)).sequence == 3, "an alert is no push"
