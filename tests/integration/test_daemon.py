@@ -194,7 +194,7 @@ def test_a_second_signal_ends_it_at_once(server, state_dir, file, number, code):
         process.send_signal(number)
         manager.until("STOPPING=1")
         process.send_signal(number)
-        assert process.wait(5) == code, "it would let the attempt have 10 s"
+        assert process.wait(8) == code, "it would let the attempt have 10 s"
 
 
 def test_sighup_reads_limits_and_log_anew(server, state_dir, file, run):

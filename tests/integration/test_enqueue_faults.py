@@ -198,7 +198,7 @@ def is_one_warning(finished: Finished) -> bool:
 def test_what_is_swept_over(git_hook):
     calls = git_hook.calls()
     assert [call.name for call in decisive(calls)] == ["write", "fsync", "rename", "fsync"]
-    assert {"mkdir", "openat", "close"} <= {call.name for call in calls}
+    assert "mkdir" in {call.name for call in calls}
 
 
 @pytest.mark.parametrize(("error", "names"), [("EIO", fault_injection.CALLS), ("ENOSPC", ("mkdir", "write", "fsync", "rename"))])

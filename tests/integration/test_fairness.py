@@ -16,9 +16,9 @@ from brokers.delivery import spool, wake
 from brokers.delivery.control import breakers
 from brokers.delivery.outbox import Outbox
 from githooks.post_receive import hand_over
-from tests.support.arrivals import Arrivals, BlackHole
 from tests.support.git import GitServer
 from tests.support.hooked import SCRIPTS, git_settings
+from tests.support.receiving import Arrivals, BlackHole
 
 PUSHES = 200
 PAUSE_S = 0.015  # between two, of which each third is for the same worker

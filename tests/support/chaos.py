@@ -249,11 +249,15 @@ def _kill_hook(push: subprocess.Popen[bytes], after_s: float) -> None:
     """Kill the hook of a push, `after_s` seconds after it was first seen; nothing if the push ends before."""
     while push.poll() is None:
         for number in _descendants(push.pid):
-            if HOOK in processes.command_line(number):
-                time.sleep(after_s)
-                with suppress(ProcessLookupError):
-                    os.kill(number, signal.SIGKILL)
-                return
+            with suppress(ProcessLookupError):
+                descriptor = os.pidfd_open(number)
+                try:
+                    if HOOK in processes.command_line(number):
+                        time.sleep(after_s)
+                        signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+                        return
+                finally:
+                    os.close(descriptor)
         time.sleep(0.002)
 
 
