@@ -157,19 +157,18 @@ def _obeying_signals(worker: Worker) -> Iterator[None]:
         if number == signal.SIGHUP and not hangs_up:
             worker.reload()
             return
-        put_back(signal.SIGTERM, signal.SIGINT)
+        # Not what there was before: a shell that starts us in the background has SIGINT ignored.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         worker.stop()
-
-    def put_back(*numbers: int) -> None:
-        for number in numbers:
-            signal.signal(number, before[signal.Signals(number)])
 
     for number in before:
         signal.signal(number, obey)
     try:
         yield
     finally:
-        put_back(*before)
+        for known, handler in before.items():
+            signal.signal(known, handler)
 
 
 @contextmanager
