@@ -121,10 +121,13 @@ def _record(state_dir: str, record: dict[str, Any]) -> None:
 def _note(state_dir: str, record: dict[str, Any]) -> None:
     """Write down a changegroup that is for nobody, so that `oberon reconcile` does not take it for a push that was lost.
 
-    Where that cannot be done, nothing is: who pulls into a repository need not be a user of the state directory.
+    Where nothing was ever recorded, nothing is compared, and nobody who only pulls gets a state directory. Where it cannot be
+    done, nothing is: who pulls into a repository need not be a user of the state directory.
     """
     from brokers.delivery import wake
 
+    if not os.path.isdir(os.path.join(state_dir, "spool", "new")):
+        return
     try:
         _record(state_dir, {**record, "only": []})
         wake.wake(state_dir, os.environ)

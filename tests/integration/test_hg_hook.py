@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from brokers.delivery import statedir
 from tests.support import processes, serving
 from tests.support.hg_hooked import events, noted
 
@@ -107,6 +108,7 @@ def test_pushvars_reach_the_event(server, push, state_dir):
 
 @pytest.mark.parametrize(("value", "silenced"), [("1", True), ("please", True), ("0", False), ("", False)])
 def test_oberon_skip_silences_a_push(server, state_dir, value, silenced):
+    statedir.prepare(str(state_dir))
     server.hgrc("[push]\npushvars.server = yes\n")
     clone = server.clone()
     clone.commit({"a.txt": "one\n"})
@@ -140,12 +142,21 @@ def test_stripping_below_others_is_no_push(server, state_dir):
 
 @pytest.mark.parametrize(("configured", "expected"), [("", 0), ("[oberon]\nsources = serve, push unbundle\n", 1)])
 def test_other_sources_count_when_configured(server, state_dir, tmp_path, configured, expected):
+    statedir.prepare(str(state_dir))
     server.hgrc(configured)
     clone = server.clone()
     clone.commit({"a.txt": "one\n"})
     clone.hg("bundle", "-q", "--all", str(tmp_path / "x.hg"))
     server.hg("unbundle", "-q", str(tmp_path / "x.hg"))
     assert (len(events(state_dir)), len(noted(state_dir))) == (expected, 1 - expected)
+
+
+def test_who_only_pulls_gets_no_spool(server, state_dir, tmp_path):
+    clone = server.clone()
+    clone.commit({"a.txt": "one\n"})
+    server.hg("pull", "-q", str(clone.path))
+    assert server.node() == clone.node()
+    assert [path.name for path in state_dir.iterdir()] == ["worker.lock"]
 
 
 def test_a_push_without_changesets_runs_no_hook(server, state_dir):
