@@ -9,6 +9,7 @@ from brokers.delivery.claims import NewDelivery
 from brokers.delivery.outbox import Outbox
 from brokers.delivery.outcome import Outcome, Verdict
 from payload.push import Event, RefUpdate
+from tests.support.clock import Clock
 
 DOWN = Outcome(Verdict.RETRY, "refused", reached=False)
 REFUSED = Outcome(Verdict.RETRY, "HTTP 404", reached=True)
@@ -16,25 +17,6 @@ FAULTY = Outcome(Verdict.RETRY, "KeyError", reached=None)
 UP = Outcome(Verdict.DELIVERED, reached=True)
 RETRY_S = (5.0, 30.0, 120.0, 600.0, 1800.0)
 PER_HOST = 8
-
-
-class Clock:
-    now = 1_000_000.0
-
-    def __call__(self):
-        return self.now
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
-def outbox(state_dir, clock):
-    statedir.prepare(str(state_dir))
-    with Outbox.open(str(state_dir), clock) as opened:
-        yield opened
 
 
 def enter(outbox, number, endpoint="ci:443", service="ci", **options):

@@ -2,11 +2,8 @@
 
 import json
 
-import pytest
-
-from brokers.delivery import alerts, control, statedir
+from brokers.delivery import alerts, control
 from brokers.delivery.claims import NewDelivery
-from brokers.delivery.outbox import Outbox
 from brokers.delivery.outcome import Outcome, Verdict
 from payload.push import Event, RefUpdate
 
@@ -16,25 +13,6 @@ FAILED = Outcome(Verdict.RETRY, "HTTP 404", reached=True, called=True)
 GONE = Outcome(Verdict.DEAD, "HTTP 410 Gone", reached=True, called=True, gone=True)
 DELIVERED = Outcome(Verdict.DELIVERED, reached=True)
 HOUR_S = 3600.0
-
-
-class Clock:
-    now = 1_000_000.0
-
-    def __call__(self):
-        return self.now
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
-def outbox(state_dir, clock):
-    statedir.prepare(str(state_dir))
-    with Outbox.open(str(state_dir), clock) as opened:
-        yield opened
 
 
 def enter(outbox, number, *services, path=APP, alerts_wanted=True, **options):
