@@ -14,6 +14,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from importlib import metadata, resources
 from pathlib import Path
 from types import ModuleType
@@ -111,6 +112,7 @@ def look_again() -> None:
 # ------------------------------------------------------------------------------------------------------------- built in
 
 
+@cache
 def _builtin_names() -> list[str]:
     names = (entry.name for entry in resources.files(_SERVICES).iterdir())
     return sorted(name.removesuffix(".py") for name in names if name.endswith(".py") and not name.startswith("_"))

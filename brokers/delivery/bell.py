@@ -8,7 +8,7 @@ import socket
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Self
+from typing import Self, cast
 
 from brokers.delivery import layout, statedir, wake
 
@@ -47,26 +47,24 @@ class Bell:
         except OSError:
             pass  # rung already, or the loop has ended
 
-    def wait(self, timeout_s: float) -> None:
-        """Until rung, at most `timeout_s`."""
+    def wait(self, timeout_s: float) -> bool:
+        """Until rung, at most `timeout_s`. Whether by a hook."""
         until = time.monotonic() + max(0.0, timeout_s)
         deaf_until = min(until, self._hears_at)
         if deaf_until > time.monotonic() and self._rung(self._threads, deaf_until):
-            return
-        self._rung(self._all, until)
+            return False
+        return self._hooks in self._rung(self._all, until)
 
-    def _rung(self, selector: selectors.PollSelector, until: float) -> bool:
-        """Whether one of the selector's channels was, before `until` on time.monotonic()'s clock."""
-        ready = selector.select(max(0.0, until - time.monotonic()))
-        for key, _ in ready:
-            channel = key.fileobj
-            assert isinstance(channel, socket.socket)
+    def _rung(self, selector: selectors.PollSelector, until: float) -> list[socket.socket]:
+        """Which of the selector's channels were, before `until` on time.monotonic()'s clock."""
+        ready = [cast("socket.socket", key.fileobj) for key, _ in selector.select(max(0.0, until - time.monotonic()))]
+        for channel in ready:
             if channel is self._hooks:
                 self._hears_at = time.monotonic() + DEAF_S
             with suppress(BlockingIOError):  # all taken
                 for _ in range(MOST_TAKEN):
                     channel.recv(4096)
-        return bool(ready)
+        return ready
 
     def __enter__(self) -> Self:
         return self

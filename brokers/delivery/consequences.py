@@ -23,8 +23,10 @@ log = logging.getLogger("oberon.worker")
 
 def follow(run: Run, claim: DeliveryClaim, outcome: Outcome, state: State, now: float) -> None:
     """After an attempt; `state` is the one that the delivery is in now."""
-    breaker.noted(run, claim.endpoint, now, reached=outcome.reached)
     names = {"repository": path_text(claim.repository), "service": claim.service}
+    if outcome.verdict is Verdict.DELIVERED and not run("is_in_trouble", **names, endpoint=claim.endpoint).fetchone():
+        return
+    breaker.noted(run, claim.endpoint, now, reached=outcome.reached)
     if outcome.verdict is Verdict.DELIVERED:
         run("note_service_up", **names)
         return
@@ -41,7 +43,7 @@ def follow(run: Run, claim: DeliveryClaim, outcome: Outcome, state: State, now: 
         why = f"nothing was delivered for {FAILING_AT_MOST_S / 3600:g} h; last: {outcome.reason}"
     if why and standing is not None and standing["disabled_at"] is None:
         run("disable", **names, now=now, by="oberon", why=why)
-        run("hold_back", **names)
+        run("hold_back", **names, now=now)
         log.error(
             "switched off %s of %s: %s; `oberon enable` switches it on", *map(visible, (claim.service, claim.repository, why))
         )

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import json
 import os
-import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from brokers.delivery import alerts, breaker, consequences, ref_state
+from brokers.delivery import alerts, consequences, due, ref_state
 from brokers.delivery.claims import Claim, DeliveryClaim, EventClaim, NewDelivery, path_text
 from brokers.delivery.database import FILE, Database, OutboxError
 from brokers.delivery.outcome import Outcome, State, Verdict
@@ -199,24 +198,9 @@ class Outbox(Database):
 
     def claim_deliveries(self, lease_s: float, per_endpoint: int, most: int) -> list[DeliveryClaim]:
         """The same for `most` at a time, in one transaction. One that a worker was killed with comes last, or alone."""
-        now = self._clock()
-        claims: list[DeliveryClaim] = []
+        lease = _WORKERS + _token()
         with self.write() as run:
-            while len(claims) < most and not (claims and claims[-1].interrupted):
-                lease = _WORKERS + _token()
-                row = run(
-                    "claim_delivery",
-                    now=now,
-                    lease=lease,
-                    until=now + lease_s,
-                    per_endpoint=per_endpoint,
-                    draining=breaker.DRAINING,
-                ).fetchone()
-                if row is None:
-                    break
-                breaker.claimed(run, row["endpoint"], now)
-                claims.append(_claim(row, run("event_of", id=row["event"]).fetchone(), lease))
-        return claims
+            return due.claim(run, self._clock(), lease, lease_s=lease_s, per_endpoint=per_endpoint, most=most)
 
     def finish(self, claim: DeliveryClaim, outcome: Outcome, next_at: float | None) -> bool:
         """An attempt ended. `next_at` is when a RETRY is due; None ends it as dead.
@@ -305,29 +289,9 @@ class Outbox(Database):
 
     def next_due_at(self) -> float | None:
         """When the next event or delivery is due or its lease ends; None if nothing is waiting."""
-        due: float | None = self.ask("next_due")[0]["due"]
-        return due
+        due_at: float | None = self.ask("next_due")[0]["due"]
+        return due_at
 
 
 def _token() -> str:
     return os.urandom(8).hex()
-
-
-def _claim(row: sqlite3.Row, event: sqlite3.Row, lease: str) -> DeliveryClaim:
-    record = json.loads(event["record"])
-    return DeliveryClaim(
-        id=row["id"],
-        event=row["event"],
-        scm=record["scm"],
-        repository=record["path"],
-        service=row["service"],
-        endpoint=row["endpoint"],
-        attempts=row["attempts"],
-        scheduled_attempts=row["attempts"] - row["schedule_from"],
-        repeats=row["repeats"],
-        created_at=row["created_at"],
-        composed=json.loads(event["payload"]),
-        lease=lease,
-        interrupted=row["interrupted"],
-        is_alert="alert" in record,
-    )

@@ -47,9 +47,9 @@ UPDATE event SET
 WHERE state = 'leased' AND lease GLOB :leases;
 
 -- name: has_earlier
--- Whether an ordered delivery has a push before it that is unread or unfinished; claim_delivery asks the same. Alerts have sequence 0.
+-- Whether an ordered delivery has a push before it that is unread or unfinished; due_deliveries asks the same. Alerts have sequence 0.
 SELECT 1 FROM delivery
-WHERE repository = :repository AND service = :service AND sequence < :sequence AND sequence > 0 AND state IN ('waiting', 'leased')
+WHERE repository = :repository AND service = :service AND sequence < :sequence AND ordered = 1 AND state IN ('waiting', 'leased')
 UNION ALL
 SELECT 1 FROM event WHERE repository = :repository AND sequence < :sequence AND sequence > 0 AND state IN ('waiting', 'leased')
 LIMIT 1;
@@ -72,38 +72,52 @@ UNION ALL
 SELECT 'parked' FROM breaker WHERE endpoint = :endpoint AND open_until IS NOT NULL
 LIMIT 1;
 
--- name: claim_delivery
+-- name: due_deliveries
 -- Passed over: services that are switched off, endpoints that have their share under lease already or whose breaker is open, and
--- ordered deliveries behind a push that is unread or unfinished. `share` of an endpoint: one when its breaker lets one through.
+-- ordered deliveries behind a push that is unread or unfinished. `share`: how many more its endpoint may have, one when its breaker
+-- lets one through, which `probes`; NULL without an endpoint. `suspect`: a worker was killed with it.
 WITH busy (endpoint, n) AS (
     SELECT endpoint, count(*) FROM delivery WHERE state = 'leased' AND lease_until >= :now AND endpoint != '' GROUP BY endpoint
-), closed (endpoint) AS MATERIALIZED (
-    SELECT busy.endpoint FROM busy LEFT JOIN breaker USING (endpoint)
-    WHERE n >= CASE WHEN open_until IS NOT NULL THEN 1 WHEN failures = 0 THEN min(:per_endpoint, :draining) ELSE :per_endpoint END
+), known (endpoint, share, probes) AS MATERIALIZED (
+    SELECT endpoint, :per_endpoint - n, 0 FROM busy WHERE endpoint NOT IN (SELECT endpoint FROM breaker)
     UNION ALL
-    SELECT endpoint FROM breaker WHERE open_until > :now
+    SELECT endpoint, CASE
+        WHEN open_until > :now THEN 0
+        WHEN open_until IS NOT NULL THEN 1
+        WHEN failures = 0 THEN min(:per_endpoint, :draining)
+        ELSE :per_endpoint
+        END - coalesce(n, 0), open_until IS NOT NULL
+    FROM breaker LEFT JOIN busy USING (endpoint)
 )
-UPDATE delivery SET
-    state = 'leased', lease = :lease, lease_until = :until, attempts = attempts + 1, interrupted = interrupted + (state = 'leased')
-WHERE id = (
-    SELECT due.id FROM delivery AS due
-    WHERE due.state IN ('waiting', 'leased') AND due.held = 0 AND due.next_at <= :now
-      AND (due.state = 'waiting' OR due.lease_until < :now)
-      AND due.endpoint NOT IN closed
-      AND (NOT due.ordered OR NOT EXISTS (
-            SELECT 1 FROM delivery AS earlier
-            WHERE earlier.repository = due.repository AND earlier.service = due.service
-              AND earlier.sequence < due.sequence AND earlier.sequence > 0
-              AND earlier.state IN ('waiting', 'leased')
-            UNION ALL
-            SELECT 1 FROM event AS unread
-            WHERE unread.repository = due.repository AND unread.sequence < due.sequence AND unread.sequence > 0
-              AND unread.state IN ('waiting', 'leased')))
-    ORDER BY due.next_at, due.id LIMIT 1)
-RETURNING id, event, service, endpoint, attempts, interrupted, schedule_from, repeats, created_at;
+SELECT
+    due.id, due.endpoint, due.interrupted OR due.state = 'leased' AS suspect,
+    CASE WHEN due.endpoint != '' THEN coalesce((SELECT share FROM known WHERE known.endpoint = due.endpoint), :per_endpoint) END AS share,
+    coalesce((SELECT probes FROM known WHERE known.endpoint = due.endpoint), 0) AS probes
+FROM (
+    SELECT * FROM (
+        SELECT id, endpoint, state, interrupted, next_at FROM delivery
+        WHERE ordered = 0 AND state IN ('waiting', 'leased') AND held = 0 AND next_at <= :now
+          AND (state = 'waiting' OR lease_until < :now)
+          AND endpoint NOT IN (SELECT endpoint FROM known WHERE share <= 0)
+        ORDER BY next_at, id LIMIT :most)
+    UNION ALL
+    SELECT id, endpoint, state, interrupted, next_at FROM delivery
+    WHERE id IN (SELECT id FROM next_in_line) AND held = 0 AND next_at <= :now
+      AND (state = 'waiting' OR lease_until < :now)
+      AND endpoint NOT IN (SELECT endpoint FROM known WHERE share <= 0)
+) AS due
+ORDER BY due.next_at, due.id LIMIT :most;
 
--- name: event_of
-SELECT record, payload FROM event WHERE id = :id;
+-- name: claim_deliveries
+-- `ids` is a list of numbers. Each gets a lease of its own. Without CAST, RETURNING would look through all events (SQLite 3.40).
+UPDATE delivery SET
+    state = 'leased', lease = :lease || '-' || id, lease_until = :until, attempts = attempts + 1,
+    interrupted = interrupted + (state = 'leased')
+WHERE id IN (SELECT value FROM json_each(:ids))
+RETURNING
+    id, event, service, endpoint, attempts, interrupted, schedule_from, repeats, created_at, lease,
+    (SELECT record FROM event WHERE event.id = CAST(delivery.event AS TEXT)) AS record,
+    (SELECT payload FROM event WHERE event.id = CAST(delivery.event AS TEXT)) AS payload;
 
 -- name: add_attempt
 -- Recorded even when the lease was lost: it did happen.
@@ -212,7 +226,7 @@ INSERT OR IGNORE INTO service (repository, name, failing_since, disabled_at, dis
 VALUES (:repository, :name, :failing_since, :disabled_at, :disabled_by, :disabled_why, :alerted_at);
 
 -- name: next_due
--- When the first of what waits is due. Neither deliveries of services that are switched off are, nor ordered ones that claim_delivery
+-- When the first of what waits is due. Neither deliveries of services that are switched off are, nor ordered ones that due_deliveries
 -- passes over, whatever their time says. Each row is the first of its index that will do.
 SELECT min(due) AS due FROM (
     SELECT min(CASE state WHEN 'leased' THEN lease_until ELSE next_at END) AS due FROM event WHERE state IN ('waiting', 'leased')
@@ -221,17 +235,10 @@ SELECT min(due) AS due FROM (
     FROM delivery WHERE state = 'leased' AND held = 0
     UNION ALL
     SELECT * FROM (
-        SELECT next_at FROM delivery AS late
-        WHERE state IN ('waiting', 'leased') AND held = 0 AND state = 'waiting' AND (NOT ordered OR NOT EXISTS (
-            SELECT 1 FROM delivery AS earlier
-            WHERE earlier.repository = late.repository AND earlier.service = late.service
-              AND earlier.sequence < late.sequence AND earlier.sequence > 0
-              AND earlier.state IN ('waiting', 'leased')
-            UNION ALL
-            SELECT 1 FROM event AS unread
-            WHERE unread.repository = late.repository AND unread.sequence < late.sequence AND unread.sequence > 0
-              AND unread.state IN ('waiting', 'leased')))
-        ORDER BY next_at LIMIT 1));
+        SELECT next_at FROM delivery
+        WHERE ordered = 0 AND state IN ('waiting', 'leased') AND held = 0 AND state = 'waiting' ORDER BY next_at LIMIT 1)
+    UNION ALL
+    SELECT next_at FROM delivery WHERE id IN (SELECT id FROM next_in_line) AND held = 0 AND state = 'waiting');
 
 -- name: count_due
 -- How many pushes and deliveries are due, ordered ones that wait for their turn among them.
@@ -239,7 +246,7 @@ SELECT
     (SELECT count(*) FROM event
      WHERE state IN ('waiting', 'leased') AND ((state = 'waiting' AND next_at <= :now) OR (state = 'leased' AND lease_until < :now)))
     + (SELECT count(*) FROM delivery
-       WHERE state IN ('waiting', 'leased') AND held = 0 AND ((state = 'waiting' AND next_at <= :now) OR (state = 'leased' AND lease_until < :now)))
+       WHERE state IN ('waiting', 'leased') AND held = 0 AND ordered IN (0, 1) AND ((state = 'waiting' AND next_at <= :now) OR (state = 'leased' AND lease_until < :now)))
     AS n;
 
 -- name: count_waiting
@@ -481,6 +488,13 @@ DELETE FROM breaker WHERE endpoint = :endpoint AND open_until IS NULL AND NOT EX
     WHERE delivery.endpoint = breaker.endpoint AND state = 'waiting' AND next_at <= :now
       AND breaker.failures = 0 AND delivery.created_at < breaker.since);
 
+-- name: is_in_trouble
+-- A row if anything is held against the endpoint or the service.
+SELECT 1 FROM breaker WHERE endpoint = :endpoint
+UNION ALL
+SELECT 1 FROM service WHERE repository = :repository AND name = :service AND failing_since IS NOT NULL
+LIMIT 1;
+
 -- name: note_service_up
 UPDATE service SET failing_since = NULL WHERE repository = :repository AND name = :service AND failing_since IS NOT NULL;
 
@@ -501,13 +515,13 @@ UPDATE service SET disabled_at = NULL, disabled_by = '', disabled_why = '', fail
 WHERE name = :service AND (:repository = '' OR repository = :repository);
 
 -- name: hold_back
--- As `service` says now.
-UPDATE delivery SET held = 1 - held
+-- As `service` says now. What is let go is due.
+UPDATE delivery SET held = 1 - held, next_at = CASE WHEN held THEN min(next_at, :now) ELSE next_at END
 WHERE service = :service AND (:repository = '' OR repository = :repository) AND state IN ('waiting', 'leased')
   AND held != EXISTS (
     SELECT 1 FROM service
     WHERE name = delivery.service AND service.repository IN (delivery.repository, '') AND disabled_at IS NOT NULL)
-RETURNING state;
+RETURNING id, endpoint;
 
 -- name: give_up_waiting
 UPDATE delivery SET state = 'dead', reason = :reason, finished_at = :now

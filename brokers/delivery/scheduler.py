@@ -8,6 +8,7 @@ out, and what cannot be written down yet is kept until it can.
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -84,6 +85,8 @@ class Scheduler:
         """Files of the spool that could not be taken in."""
         self._more = False
         """Whether the spool has files that have not had their turn."""
+        self._scan_at = 0.0
+        """When the spool is looked through next, on time.monotonic()'s clock; sooner if a hook rings."""
         self._ended: list[Job] = []
         """Jobs whose ends are still to be written down."""
 
@@ -111,7 +114,8 @@ class Scheduler:
                     log.warning("%s: %s; trying again in %d s", type(error).__name__, visible(str(error)), SCAN_S)
                     wait_s = SCAN_S
                 self._tell_manager()
-                self._bell.wait(min(wait_s, self._worker.notifier.feed_in_s))
+                if self._bell.wait(min(wait_s, self._worker.notifier.feed_in_s)):
+                    self._scan_at = 0.0
             self._wind_up()
         finally:
             self._rounds.close()
@@ -126,11 +130,11 @@ class Scheduler:
         if not self._has_begun:
             self._take_over()
         self._housekeep()
-        self._collect()
-        full = self._ingest()
+        full = self._ingest() if self._more or time.monotonic() >= self._scan_at else None
+        self._ended += self._pool.collect()
         if self._pool.is_exhausted:
             raise PoolExhausted
-        self._dispatch()
+        self._begin_all(self._exchange())
         self._readings.tell()
         if full is not None:
             raise full
@@ -152,71 +156,74 @@ class Scheduler:
 
     def _ingest(self) -> FullDiskError | None:
         """What is returned hindered it, but is no reason not to go on: what is in the spool is safe there."""
-        full: FullDiskError | None = None
         paths = spool.waiting(self._worker.state_dir)
         fresh = [path for path in paths if path not in self._left]
-        self._more = len(fresh) > FILES_AT_A_TIME
         turn = (fresh + [path for path in paths if path in self._left])[:FILES_AT_A_TIME]
-        left = self._left.intersection(paths).difference(turn)
-        for path in turn:
-            try:
-                take_in(self._outbox, self._worker.state_dir, path)
-            except FullDiskError as error:
-                full = error
-                break
-            except FileNotFoundError:
-                continue  # another process was quicker
-            except OSError as error:
-                # One file that cannot be read or moved now (too many open files, say) holds up no other.
-                if path not in self._left:
-                    log.warning("left in the spool: %s", visible(str(error)))
-                left.add(path)
-            # An attempt whose end is not written down is made again if the worker is killed.
-            self._collect()
-        self._left = left
-        return full
+        try:
+            left = take_in(self._outbox, self._worker.state_dir, turn)
+        except FullDiskError as error:
+            return error
+        finally:
+            self._scan_at = time.monotonic() + SCAN_S
+            self._more = False
+        self._more = len(fresh) > FILES_AT_A_TIME
+        # One file that cannot be read or moved now (too many open files, say) holds up no other.
+        for path in left.keys() - self._left:
+            log.warning("left in the spool: %s", visible(str(left[path])))
+        self._left = self._left.intersection(paths).difference(turn).union(left)
+        return None
 
     # ------------------------------------------------------------------------------------------------------ outbox to pool
 
-    def _dispatch(self) -> None:
-        if any(job.key.interrupted for job in self._pool.running):
-            return  # a suspect runs alone, so that what stands beside it is not taken down, and not blamed
-        if self._suspect is not None:
+    def _exchange(self) -> list[Claim]:
+        """Write down what has ended, and claim what may begin, in one transaction and with one wait for the disk."""
+        # A suspect runs alone, so that what stands beside it is not taken down, and not blamed.
+        is_alone = self._suspect is not None or any(job.key.interrupted for job in self._pool.running)
+        with self._outbox.write():
+            self._write_down()
+            claims = [] if is_alone else self._claim()
+        self._ended.clear()
+        if claims:
+            return claims
+        if self._suspect is not None and not self._pool.running:
             # Given back it would be first in its queue again, and have its turn when there is nothing else to read.
-            if not self._pool.running:
-                claim, self._suspect = self._suspect, None
-                self._begin(claim)
-            return
+            claims, self._suspect = [self._suspect], None
+        return claims
+
+    def _write_down(self) -> None:
+        for job in self._ended:
+            self._busy_at = time.monotonic()
+            if isinstance(job.key, EventClaim):
+                self._readings.finish(job.key, job)
+            else:
+                self._deliveries.finish(job.key, job)
+
+    def _claim(self) -> list[Claim]:
+        """As much as there are free threads; one that a worker was killed with comes last."""
+        free = self._pool.free
         # Half of the threads at most read: repositories that hang must not keep deliveries from their turn.
-        most_reading = max(1, self._worker.limits.workers // 2)
-        while self._pool.free and len(self._readings.running) < most_reading:
-            event = self._outbox.claim_event(LEASE_S)
-            if event is None:
-                break
-            if self._must_wait(event):
-                return
-            self._begin(event)
+        most_reading = min(free, max(1, self._worker.limits.workers // 2) - len(self._readings.running))
+        claims: list[Claim] = []
+        while len(claims) < most_reading and (event := self._outbox.claim_event(LEASE_S)) is not None:
+            claims.append(event)
             if event.interrupted:
-                return
-        most = self._pool.free
-        claims = self._outbox.claim_deliveries(LEASE_S, self._worker.limits.per_host, most) if most else []
+                return claims
+        if len(claims) < free:
+            claims += self._outbox.claim_deliveries(LEASE_S, self._worker.limits.per_host, free - len(claims))
+        return claims
+
+    def _begin_all(self, claims: list[Claim]) -> None:
         while claims:
-            delivery = claims.pop(0)
-            if self._must_wait(delivery):  # it is the last
+            claim = claims.pop(0)
+            if claim.interrupted and self._pool.running:
+                self._suspect = claim  # it is the last
                 return
             try:
-                self._begin(delivery)
-            except RuntimeError:
+                self._begin(claim)
+            except (OutboxError, RuntimeError):
                 for other in claims:
                     self._outbox.release(other)
                 raise
-
-    def _must_wait(self, claim: Claim) -> bool:
-        """Whether a worker was killed with `claim` under way, and it cannot run alone yet; then it is kept until it can."""
-        if not claim.interrupted or not self._pool.running:
-            return False
-        self._suspect = claim
-        return True
 
     def _begin(self, claim: Claim) -> None:
         if isinstance(claim, DeliveryClaim):
@@ -232,21 +239,6 @@ class Scheduler:
         except RuntimeError:  # the machine gives no thread now
             self._outbox.release(claim)
             raise
-
-    # ------------------------------------------------------------------------------------------------------ pool to outbox
-
-    def _collect(self) -> None:
-        self._ended += self._pool.collect()
-        if not self._ended:
-            return
-        self._busy_at = time.monotonic()
-        with self._outbox.write():  # one transaction, and one wait for the disk, for all of them
-            for job in self._ended:
-                if isinstance(job.key, EventClaim):
-                    self._readings.finish(job.key, job)
-                else:
-                    self._deliveries.finish(job.key, job)
-        self._ended.clear()
 
     # --------------------------------------------------------------------------------------------------------- housekeeping
 
@@ -280,35 +272,45 @@ class Scheduler:
 
     def _may_leave(self, *, drain: bool) -> bool:
         due_at = self._outbox.next_due_at()
-        if drain:
-            return (due_at is None or due_at > self._worker.clock()) and not self.has_new()
-        idle_s = self._worker.limits.idle_s
-        return idle_s is not None and due_at is None and time.monotonic() - self._busy_at >= idle_s
+        if not drain:
+            idle_s = self._worker.limits.idle_s
+            return idle_s is not None and due_at is None and time.monotonic() - self._busy_at >= idle_s
+        if self.has_new():
+            self._scan_at = 0.0
+            return False
+        return due_at is None or due_at > self._worker.clock()
 
     def _wait_s(self) -> float:
         if self._more:
             return 0.0
-        waits = [SCAN_S]
-        due_at = self._outbox.next_due_at()
+        now = time.monotonic()
+        waits = [self._scan_at - now]
+        # Without a free thread nothing begins before one of the jobs has ended, and that rings.
+        due_at = self._outbox.next_due_at() if self._pool.free else math.inf
         if due_at is None:
             if self._worker.limits.idle_s is not None:
-                waits.append(max(0.05, self._busy_at + self._worker.limits.idle_s - time.monotonic()))
-        elif self._pool.free:
-            wait_s = due_at - self._worker.clock()
+                waits.append(max(0.05, self._busy_at + self._worker.limits.idle_s - now))
+        elif (wait_s := due_at - self._worker.clock()) > 0:
             # What is due but was not claimed waits for its turn, which a pool thread's bell announces.
-            waits += [wait_s] if wait_s > 0 else []
+            waits.append(wait_s)
         moments = (self._pool.next_deadline(), self._readings.tell_at(), self._rounds.due_at())
-        waits += [moment - time.monotonic() for moment in moments if moment is not None]
+        waits += [moment - now for moment in moments if moment is not None]
         return max(0.0, min(waits))
 
     def _wind_up(self) -> None:
         """Stopping: attempts may end within STOP_S; what then still runs is given back, to be tried again."""
         self._worker.notifier.stopping()
         until = time.monotonic() + STOP_S
-        self._collect()
+        self._end()
         while self._pool.running and time.monotonic() < until:
             self._bell.wait(min(0.5, until - time.monotonic()))
             self._worker.notifier.watchdog()
-            self._collect()
+            self._end()
         for claim in [job.key for job in self._pool.running] + ([self._suspect] if self._suspect else []):
             self._outbox.release(claim)
+
+    def _end(self) -> None:
+        self._ended += self._pool.collect()
+        with self._outbox.write():
+            self._write_down()
+        self._ended.clear()

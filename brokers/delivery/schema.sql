@@ -1,4 +1,4 @@
--- The outbox, version 3. Times are Unix seconds; JSON columns hold text.
+-- The outbox, version 4. Times are Unix seconds; JSON columns hold text.
 
 PRAGMA application_id = 0x4f62726e;  -- "Obrn"
 
@@ -28,6 +28,7 @@ CREATE TABLE event (
 
 CREATE INDEX event_of ON event (repository, sequence);
 CREATE INDEX event_due ON event (next_at) WHERE state IN ('waiting', 'leased');
+CREATE INDEX event_unread ON event (repository, sequence) WHERE state IN ('waiting', 'leased');
 CREATE INDEX event_age ON event (created_at) WHERE state = 'read';
 
 -- How far the reading of a large push is, as its worker last noted it.
@@ -71,11 +72,34 @@ CREATE TABLE delivery (
     UNIQUE (event, service)
 );
 
-CREATE INDEX delivery_due ON delivery (next_at, id) WHERE state IN ('waiting', 'leased') AND held = 0;
+CREATE INDEX delivery_due ON delivery (ordered, next_at, id) WHERE state IN ('waiting', 'leased') AND held = 0;
+CREATE INDEX delivery_line ON delivery (repository, service, sequence) WHERE ordered = 1 AND state IN ('waiting', 'leased');
 CREATE INDEX delivery_of ON delivery (repository, service, sequence);
 CREATE INDEX delivery_leased ON delivery (lease_until) WHERE state = 'leased';
 CREATE INDEX delivery_at ON delivery (endpoint, next_at) WHERE state = 'waiting';
 CREATE INDEX delivery_expiry ON delivery (expires_at) WHERE state = 'waiting';
+
+-- Of each service with unfinished ordered deliveries, in each repository, the first of them, if no push before it is unread. Each
+-- step of `line` is one search of its index, however many wait behind.
+CREATE VIEW next_in_line AS
+WITH RECURSIVE line (id, repository, service, sequence) AS (
+    SELECT * FROM (
+        SELECT id, repository, service, sequence FROM delivery INDEXED BY delivery_line
+        WHERE ordered = 1 AND state IN ('waiting', 'leased') ORDER BY repository, service, sequence LIMIT 1)
+    UNION ALL
+    SELECT delivery.id, delivery.repository, delivery.service, delivery.sequence FROM line JOIN delivery ON delivery.id = coalesce(
+        (SELECT other.id FROM delivery AS other INDEXED BY delivery_line
+         WHERE other.ordered = 1 AND other.state IN ('waiting', 'leased')
+           AND other.repository = line.repository AND other.service > line.service
+         ORDER BY other.service, other.sequence LIMIT 1),
+        (SELECT other.id FROM delivery AS other INDEXED BY delivery_line
+         WHERE other.ordered = 1 AND other.state IN ('waiting', 'leased') AND other.repository > line.repository
+         ORDER BY other.repository, other.service, other.sequence LIMIT 1))
+)
+SELECT id FROM line WHERE NOT EXISTS (
+    SELECT 1 FROM event INDEXED BY event_unread
+    WHERE event.repository = line.repository AND event.sequence < line.sequence AND event.sequence > 0
+      AND event.state IN ('waiting', 'leased'));
 
 -- One call of a broker.
 CREATE TABLE attempt (

@@ -152,12 +152,20 @@ class Worker:
         return self.sources[scm]
 
     def configuration(self, scm: str, path: str) -> Configuration:
-        """The repository's configuration, at most SETTINGS_TTL_S old. Raises BrokerError."""
+        """The repository's configuration, at most about SETTINGS_TTL_S old. Raises BrokerError."""
         known = self._known.get(path)
-        if known is None or known.until < time.monotonic():
-            known = _Known(self.sources[scm].configuration(path), time.monotonic() + SETTINGS_TTL_S)
-            self._known[path] = known
-        return known.configuration
+        now = time.monotonic()
+        if known is not None and now < known.until:
+            return known.configuration
+        if known is not None:
+            known.until = now + SETTINGS_TTL_S  # while this thread reads it anew, the others go on with it
+        try:
+            fresh = _Known(self.sources[scm].configuration(path), time.monotonic() + SETTINGS_TTL_S)
+        except BaseException:
+            self._known.pop(path, None)
+            raise
+        self._known[path] = fresh
+        return fresh.configuration
 
     def _lock(self) -> int:
         descriptor = os.open(Path(self.state_dir) / wake.LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

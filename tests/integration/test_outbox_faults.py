@@ -184,7 +184,7 @@ def test_an_outbox_of_a_newer_oberon_is_left_alone_and_pushes_are_kept(server, s
     before = (state_dir / FILE).read_bytes()
     code, said = drained(state_dir)
     assert code == 2, "in a unit: RestartPreventExitStatus=2"
-    assert "was written by a newer Oberon (schema 99; this one reads 3): upgrade this one" in said
+    assert "was written by a newer Oberon (schema 99; this one reads 4): upgrade this one" in said
     server.config("oberon.mode", mode)
     link_hook(server)
     clone = server.clone("pusher")

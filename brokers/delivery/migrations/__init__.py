@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Iterator
 from importlib import resources
 
-VERSION = 3  # of schema.sql; the highest NNNN.sql leads to it
+VERSION = 4  # of schema.sql; the highest NNNN.sql leads to it
 
 
 class NewerSchemaError(Exception):

@@ -1,9 +1,11 @@
 """The classic form, as live receivers read it: exactly its own keys, and no name that would make it another's."""
 
 import json
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlencode
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from payload import samples
 from payload.dialects import bitbucket
@@ -97,6 +99,12 @@ def test_no_text_leaves_its_field(message):
     payload["user"] = message
     [body] = parse_qs(bitbucket.form(payload).decode("ascii"), strict_parsing=True)["payload"]
     assert json.loads(body)["user"] == message
+
+
+@given(st.text(st.characters(exclude_categories=())))
+def test_the_form_is_what_the_standard_library_would_make_of_it(message):
+    payload = {"commits": [], "repository": {}, "user": message}
+    assert bitbucket.form(payload) == urlencode({"payload": json.dumps(bitbucket.write(payload))}).encode("ascii")
 
 
 def test_a_payload_without_the_later_keys_is_written_without_them():

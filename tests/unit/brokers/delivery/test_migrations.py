@@ -142,11 +142,11 @@ def test_several_processes_may_meet_an_older_outbox_at_once(old, state_dir):
 
 def test_a_migration_that_fails_leaves_the_outbox_as_it_was(old, state_dir):
     connection = sqlite3.connect(old)
-    connection.execute("CREATE TABLE changelog (in_the_way)")  # of one of the last statements
+    connection.execute("CREATE TABLE next_in_line (in_the_way)")  # of one of the last statements
     connection.commit()
     connection.close()
     before = schema(old)
-    with pytest.raises(OutboxError, match="changelog already exists"):
+    with pytest.raises(OutboxError, match="next_in_line already exists"):
         Outbox.open(str(state_dir), lambda: NOW)
     assert schema(old) == before
 

@@ -248,7 +248,7 @@ def test_a_newer_schema_is_refused(state_dir, outbox, clock):
     with sqlite3.connect(state_dir / FILE) as connection:
         connection.execute("PRAGMA user_version = 99")
     connection.close()
-    with pytest.raises(OutboxError, match="newer Oberon \\(schema 99; this one reads 3\\): upgrade"):
+    with pytest.raises(OutboxError, match="newer Oberon \\(schema 99; this one reads 4\\): upgrade"):
         Outbox.open(str(state_dir), clock)
 
 
