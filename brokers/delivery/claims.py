@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,14 +61,19 @@ class DeliveryClaim:
     repeats: int
     """How often it was sent again by hand."""
     created_at: float
-    composed: Mapping[str, Any]
-    """The payload less `broker` and `service` (`payload.build.compose`)."""
+    payload: str
+    """As JSON; see `composed`."""
     lease: str
     """The fencing token."""
     interrupted: int = 0
     """As of an event."""
     is_alert: bool = False
     """Of Oberon's own, about another delivery or service."""
+
+    def composed(self) -> dict[str, Any]:
+        """The payload less `broker` and `service` (`payload.build.compose`); a new one each time."""
+        made: dict[str, Any] = json.loads(self.payload)
+        return made
 
 
 Claim = DeliveryClaim | EventClaim

@@ -23,10 +23,8 @@ log = logging.getLogger("oberon.worker")
 
 def follow(run: Run, claim: DeliveryClaim, outcome: Outcome, state: State, now: float) -> None:
     """After an attempt; `state` is the one that the delivery is in now."""
-    names = {"repository": path_text(claim.repository), "service": claim.service}
-    if outcome.verdict is Verdict.DELIVERED and not run("is_in_trouble", **names, endpoint=claim.endpoint).fetchone():
-        return
     breaker.noted(run, claim.endpoint, now, reached=outcome.reached)
+    names = {"repository": path_text(claim.repository), "service": claim.service}
     if outcome.verdict is Verdict.DELIVERED:
         run("note_service_up", **names)
         return

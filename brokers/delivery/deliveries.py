@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from brokers.delivery import schedule
 from brokers.delivery.attempt import attempt
 from brokers.delivery.claims import DeliveryClaim
+from brokers.delivery.endings import Ended
 from brokers.delivery.filters import concerns
 from brokers.delivery.outbox import Outbox
 from brokers.delivery.outcome import TIMED_OUT, Outcome, Verdict, reason_of
@@ -52,28 +53,35 @@ class Deliveries:
         job.told = patience = _Patience(service.retry_s or configuration.settings.retry_s, service.max_age_s)
         if claim.scheduled_attempts > len(patience.retry_s) + 1:
             return Outcome(Verdict.DEAD, "given up: the worker ended during each attempt")
-        composed, skipped = concerns(service, claim.composed)
+        composed, skipped = concerns(service, claim.composed())
         if composed is None:
             return Outcome(Verdict.SKIPPED, skipped)
         self._pool.allow(job, service.timeout_s + GRACE_S)
         return attempt(service, configuration, composed, self._worker.resolve)
 
-    def finish(self, claim: DeliveryClaim, job: Job) -> None:
-        """Write down how an attempt ended. Raises OutboxError."""
-        outcome, patience = _outcome_of(job), job.told or _Patience()
-        next_at, outcome = schedule.next_attempt(claim, outcome, patience.retry_s, patience.max_age_s, self._worker.clock())
-        held = self._outbox.finish(claim, outcome, next_at)
-        told = outcome.note if outcome.verdict is Verdict.DELIVERED else outcome.reason
-        log.info(
-            "delivery %d to %s of %s: %s after attempt %d%s%s",
-            claim.id,
-            visible(claim.service),
-            visible(claim.repository),
-            outcome.verdict,
-            claim.attempts,
-            f": {visible(told)}" if told else "",
-            "" if held else " (its lease was lost meanwhile)",
+    def finish(self, jobs: Sequence[Job]) -> None:
+        """Write down how attempts ended. Raises OutboxError."""
+        ended = [self._ended(job.key, job) for job in jobs]
+        held = self._outbox.finish_all(ended)
+        for claim, outcome, _ in ended:
+            told = outcome.note if outcome.verdict is Verdict.DELIVERED else outcome.reason
+            log.info(
+                "delivery %d to %s of %s: %s after attempt %d%s%s",
+                claim.id,
+                visible(claim.service),
+                visible(claim.repository),
+                outcome.verdict,
+                claim.attempts,
+                f": {visible(told)}" if told else "",
+                "" if claim.id in held else " (its lease was lost meanwhile)",
+            )
+
+    def _ended(self, claim: DeliveryClaim, job: Job) -> Ended:
+        patience = job.told or _Patience()
+        next_at, outcome = schedule.next_attempt(
+            claim, _outcome_of(job), patience.retry_s, patience.max_age_s, self._worker.clock()
         )
+        return Ended(claim, outcome, next_at)
 
 
 def _outcome_of(job: Job) -> Outcome:

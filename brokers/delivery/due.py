@@ -68,7 +68,7 @@ def _claim(row: sqlite3.Row) -> DeliveryClaim:
         scheduled_attempts=row["attempts"] - row["schedule_from"],
         repeats=row["repeats"],
         created_at=row["created_at"],
-        composed=json.loads(row["payload"]),
+        payload=row["payload"],
         lease=row["lease"],
         interrupted=row["interrupted"],
         is_alert="alert" in record,

@@ -12,10 +12,11 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from brokers.delivery import alerts, consequences, due, ref_state
+from brokers.delivery import alerts, consequences, due, endings, ref_state
 from brokers.delivery.claims import Claim, DeliveryClaim, EventClaim, NewDelivery, path_text
 from brokers.delivery.database import FILE, Database, OutboxError
-from brokers.delivery.outcome import Outcome, State, Verdict
+from brokers.delivery.endings import Ended
+from brokers.delivery.outcome import Outcome, State
 from payload.push import RECONCILE, Event
 
 __all__ = ["FILE", "MAX_LATER", "Outbox", "OutboxError"]
@@ -24,12 +25,6 @@ MAX_LATER = 10_000  # pushes of a day and more; those beyond tell nothing that m
 SUSPECT_WAIT_S = 5.0  # for each time but the first that a worker was killed with it under way
 
 _WORKERS = "worker-"  # leases that a worker took begin so: those that its successor may end
-
-_STATE_AFTER = {
-    Verdict.DELIVERED: State.DELIVERED,
-    Verdict.DEAD: State.DEAD,
-    Verdict.SKIPPED: State.SKIPPED,
-}
 
 
 class Outbox(Database):
@@ -112,8 +107,9 @@ class Outbox(Database):
         now = self._clock()
         claimed = []
         repository = path_text(claim.event.path)
+        payload = json.dumps(composed)
         with self.write() as run:
-            if run("read_event", id=claim.event.id, lease=claim.lease, payload=json.dumps(composed)).rowcount == 0:
+            if run("read_event", id=claim.event.id, lease=claim.lease, payload=payload).rowcount == 0:
                 return None
             run("want_alerts" if alerts_wanted else "want_no_alerts", repository=repository)
             for new in deliveries:
@@ -153,7 +149,7 @@ class Outbox(Database):
                             scheduled_attempts=1,
                             repeats=0,
                             created_at=now,
-                            composed=composed,
+                            payload=payload,
                             lease=lease,
                             is_alert=bool(claim.event.alert),
                         )
@@ -207,32 +203,12 @@ class Outbox(Database):
 
         False if the lease was lost: another worker has the delivery, and only the attempt is recorded.
         """
-        now = self._clock()
-        state = _STATE_AFTER.get(outcome.verdict) or (State.DEAD if next_at is None else State.WAITING)
+        return claim.id in self.finish_all([Ended(claim, outcome, next_at)])
+
+    def finish_all(self, ended: Sequence[Ended]) -> set[int]:
+        """The same for many, in one transaction; the ids of those whose lease held."""
         with self.write() as run:
-            run(
-                "add_attempt",
-                delivery=claim.id,
-                number=claim.attempts,
-                started_at=now - outcome.duration_s,
-                duration_s=outcome.duration_s,
-                outcome=outcome.verdict,
-                reason=outcome.reason,
-                details=json.dumps(outcome.details),
-            )
-            finished = run(
-                "finish_delivery",
-                id=claim.id,
-                lease=claim.lease,
-                state=state,
-                reason=outcome.reason,
-                note=outcome.note,
-                next_at=next_at,
-                finished_at=None if state is State.WAITING else now,
-            )
-            if finished.rowcount == 1:
-                consequences.follow(run, claim, outcome, state, now)
-            return finished.rowcount == 1
+            return endings.write_down(run, self._clock(), ended)
 
     def expire(self) -> int:
         """End the deliveries that have waited for longer than their `maxAge`, as dead; how many."""

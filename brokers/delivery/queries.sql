@@ -119,16 +119,27 @@ RETURNING
     (SELECT record FROM event WHERE event.id = CAST(delivery.event AS TEXT)) AS record,
     (SELECT payload FROM event WHERE event.id = CAST(delivery.event AS TEXT)) AS payload;
 
--- name: add_attempt
--- Recorded even when the lease was lost: it did happen.
+-- name: add_attempts
+-- `attempts` is [[delivery, number, started_at, duration_s, outcome, reason, details], ...]. Recorded even when the lease was lost:
+-- they did happen.
 INSERT OR REPLACE INTO attempt (delivery, number, started_at, duration_s, outcome, reason, details)
-SELECT id, :number, :started_at, :duration_s, :outcome, :reason, :details FROM delivery WHERE id = :delivery;
+SELECT
+    delivery.id, json_extract(value, '$[1]'), json_extract(value, '$[2]'), json_extract(value, '$[3]'),
+    json_extract(value, '$[4]'), json_extract(value, '$[5]'), json_extract(value, '$[6]')
+FROM json_each(:attempts) JOIN delivery ON delivery.id = json_extract(value, '$[0]');
 
--- name: finish_delivery
+-- name: finish_deliveries
+-- `ended` is [[id, lease, state, reason, note, next_at], ...]. Those whose lease was lost stay as they are.
 UPDATE delivery SET
-    state = :state, reason = :reason, note = :note, next_at = coalesce(:next_at, next_at),
-    lease = NULL, lease_until = NULL, interrupted = 0, finished_at = :finished_at
-WHERE id = :id AND lease = :lease AND state = 'leased';
+    state = ended.state, reason = ended.reason, note = ended.note, next_at = coalesce(ended.next_at, delivery.next_at),
+    lease = NULL, lease_until = NULL, interrupted = 0, finished_at = CASE ended.state WHEN 'waiting' THEN NULL ELSE :now END
+FROM (
+    SELECT
+        json_extract(value, '$[0]') AS id, json_extract(value, '$[1]') AS lease, json_extract(value, '$[2]') AS state,
+        json_extract(value, '$[3]') AS reason, json_extract(value, '$[4]') AS note, json_extract(value, '$[5]') AS next_at
+    FROM json_each(:ended)) AS ended
+WHERE delivery.id = ended.id AND delivery.lease = ended.lease AND delivery.state = 'leased'
+RETURNING id;
 
 -- name: release_event
 UPDATE event SET state = 'waiting', attempts = attempts - 1, lease = NULL, lease_until = NULL
@@ -488,12 +499,12 @@ DELETE FROM breaker WHERE endpoint = :endpoint AND open_until IS NULL AND NOT EX
     WHERE delivery.endpoint = breaker.endpoint AND state = 'waiting' AND next_at <= :now
       AND breaker.failures = 0 AND delivery.created_at < breaker.since);
 
--- name: is_in_trouble
--- A row if anything is held against the endpoint or the service.
-SELECT 1 FROM breaker WHERE endpoint = :endpoint
-UNION ALL
-SELECT 1 FROM service WHERE repository = :repository AND name = :service AND failing_since IS NOT NULL
-LIMIT 1;
+-- name: in_trouble
+-- Those of `ids` against whose endpoint or service anything is held.
+SELECT delivery.id FROM json_each(:ids) AS given JOIN delivery ON delivery.id = given.value
+WHERE endpoint IN (SELECT endpoint FROM breaker) OR EXISTS (
+    SELECT 1 FROM service
+    WHERE service.repository = delivery.repository AND name = delivery.service AND failing_since IS NOT NULL);
 
 -- name: note_service_up
 UPDATE service SET failing_since = NULL WHERE repository = :repository AND name = :service AND failing_since IS NOT NULL;

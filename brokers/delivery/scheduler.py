@@ -191,12 +191,17 @@ class Scheduler:
         return claims
 
     def _write_down(self) -> None:
+        if not self._ended:
+            return
+        self._busy_at = time.monotonic()
+        attempts = []
         for job in self._ended:
-            self._busy_at = time.monotonic()
             if isinstance(job.key, EventClaim):
                 self._readings.finish(job.key, job)
             else:
-                self._deliveries.finish(job.key, job)
+                attempts.append(job)
+        if attempts:
+            self._deliveries.finish(attempts)
 
     def _claim(self) -> list[Claim]:
         """As much as there are free threads; one that a worker was killed with comes last."""

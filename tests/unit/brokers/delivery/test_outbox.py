@@ -63,7 +63,7 @@ def test_an_event_is_entered_once_and_numbered_per_repository(outbox):
 def test_a_delivery_goes_from_claim_to_done(outbox, clock):
     read(outbox, "ci")
     claim = outbox.claim_delivery(60, 4)
-    assert (claim.service, claim.attempts, claim.composed, claim.repository) == ("ci", 1, COMPOSED, "/srv/git/app.git")
+    assert (claim.service, claim.attempts, claim.composed(), claim.repository) == ("ci", 1, COMPOSED, "/srv/git/app.git")
     assert outbox.claim_delivery(60, 4) is None
     clock.now += 2
     assert outbox.finish(claim, Outcome(Verdict.DELIVERED, note="200 OK", duration_s=1.5, details={"exchanges": []}), None)
