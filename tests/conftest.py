@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import os
 import ssl
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -67,6 +68,8 @@ def isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     guard.refused.clear()
     yield tmp_path
     processes.end(processes.below(tmp_path))
+    if pool := sys.modules.get("brokers.transport.http_pool"):
+        pool.close()
     monkeypatch.undo()
     time.tzset()
     assert not guard.refused, f"the test went for addresses outside this machine: {guard.refused}"

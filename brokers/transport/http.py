@@ -1,34 +1,34 @@
-"""HTTP requests to services: one at a time, watched from the lookup to the last byte, and entered in the call's record.
+"""HTTP requests to services: each watched from the lookup to the last byte, and entered in the call's record.
 
     response = http.check(http.post(url, data=body, headers={...}))
 
 In: an address, which the configuration named. Out: the answer's status, headers and the first 8 KiB of its body as it
 came (not decoded, whatever its Content-Encoding), or an error of `brokers.errors`. Redirects are not followed; no cookie
-or connection is kept; proxy and certificates are the call's, never the environment's. Only http and https.
+is kept; proxy and certificates are the call's, never the environment's. Only http and https. A connection is kept for some
+seconds (`brokers.transport.http_pool`), for requests of calls in the same circumstances.
 """
 
 from __future__ import annotations
 
-import base64
 import ssl
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from http.client import HTTPException
 from typing import TYPE_CHECKING, TypeVar
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
-from brokers.errors import DeliveryFailed, PermanentFailure, ServiceGone
+from brokers.errors import DeliveryFailed, ServiceGone
 from brokers.transport.call import KEPT_BYTES, Call, Exchange, current
 from brokers.transport.connect import check_proxied, timed_out
 from brokers.transport.deadline import Watchdog
 from payload import text
 
 if TYPE_CHECKING:
-    from requests.models import PreparedRequest
+    from brokers.transport.http_request import Request
 
-USER_AGENT = "Oberon"
 _MASK = "***"
 _MASKED_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie"})
 _LONGEST_WAIT_S = 86_400.0  # of a Retry-After that is believed
@@ -69,12 +69,15 @@ def request(
 ) -> Response:
     """The answer to one request, whatever its status (`check` judges that).
 
-    `auth` is (user, password) for basic authentication; without it, what stands before the `@` of `url` is. A body that
-    has not come in full by the deadline is cut there: with the status and headers the service has answered.
+    `auth` is (user, password) for basic authentication; without it, what stands before the `@` of `url` is. Whither the
+    request goes, how long it is and whether its connection is kept is never taken from `headers`. A body that has not
+    come in full by the deadline is cut there: with the status and headers the service has answered.
     Raises DeliveryFailed when no whole answer comes, PermanentFailure for what can never be sent.
     """
+    from brokers.transport import http_request
+
     call = current()
-    prepared = _prepared(method, url, data, headers or {}, auth)
+    prepared = http_request.prepare(method, url, data or b"", headers or {}, auth)
     record = Exchange("http", _request_text(prepared))
     call.exchanges.append(record)
     started = time.monotonic()
@@ -84,7 +87,7 @@ def request(
         record.duration_s = time.monotonic() - started
     record.status = response.status
     if not call.dry_run:
-        record.response = _message_text(f"HTTP {response}", response.headers, response.body)
+        record.response = _message_text(f"HTTP {response}", response.headers.items(), response.body)
     return response
 
 
@@ -137,74 +140,37 @@ def retry_after_s(value: str) -> float | None:
     return min(max(wait_s, 0.0), _LONGEST_WAIT_S)
 
 
-def _prepared(
-    method: str, url: str, data: bytes | None, headers: Mapping[str, str], auth: tuple[str, str] | None
-) -> PreparedRequest:
-    from requests import Request
-    from requests.exceptions import RequestException
-
-    if not url.isprintable() or " " in url or "\\" in url:
-        # Parsers differ about such an address: some drop the character, some end the host's name there.
-        raise PermanentFailure("the address holds a space, a backslash or a control character: write it percent-encoded")
-    try:
-        parts = urlsplit(url)
-        userinfo, _, place = parts.netloc.rpartition("@")
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
-            raise PermanentFailure(f"{parts.scheme}://{place} is not an http or https address")
-        if auth is None and userinfo:
-            user, _, password = userinfo.partition(":")
-            auth = (unquote(user), unquote(password))
-        prepared = Request(
-            method, parts._replace(netloc=place, fragment="").geturl(), headers=_headers(headers, auth), data=data
-        ).prepare()
-    except (RequestException, ValueError) as error:
-        raise PermanentFailure(f"the request cannot be made: {text.visible(str(error))}") from error
-    prepared.headers["Host"] = urlsplit(str(prepared.url)).netloc
-    return prepared
-
-
-def _headers(given: Mapping[str, str], auth: tuple[str, str] | None) -> dict[str, str]:
-    # `identity`: what the record keeps shall be readable, and no bomb shall go off in a decoder.
-    headers = {"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "identity", **given, "Connection": "close"}
-    if auth is not None:
-        headers["Authorization"] = "Basic " + base64.b64encode(":".join(auth).encode()).decode("ascii")
-    for name, value in headers.items():
-        if not (name + value).isascii() or not (name + value).isprintable():
-            # requests lets NUL, ESC and all above latin-1 pass.
-            raise PermanentFailure(f"header {text.visible(name)}: {text.visible(value)!r} holds what no header may")
-    return headers
-
-
-def _sent(prepared: PreparedRequest, call: Call) -> Response:
-    from requests.exceptions import RequestException
+def _sent(request: Request, call: Call) -> Response:
     from urllib3.exceptions import HTTPError
 
     from brokers.transport import http_wire
 
-    place = endpoint(str(prepared.url))
+    place = request.target.place
     if call.proxy:
-        check_proxied(urlsplit(str(prepared.url)).hostname or "", call)
-    with Watchdog(call.remaining_s()) as watchdog:
-        try:
-            answer = http_wire.exchange(prepared, call, watchdog)
-        except (RequestException, HTTPError, OSError, ValueError) as error:
-            raise _failure(error, place, watchdog) from error
-        body = b""
-        try:
-            for piece in http_wire.pieces(answer, KEPT_BYTES):
-                body += piece
-        except (HTTPError, OSError, ValueError) as error:
-            # Cut short or late, it is a body all the same; but what is not HTTP has answered nothing.
-            malformed = _first(error, http_wire.MalformedAnswer)
-            if malformed is not None:
-                raise DeliveryFailed(f"{place}: {malformed}") from error
-        finally:
-            answer.close()
-    return Response(answer.status_code, answer.headers, body, answer.reason or "")
+        check_proxied(request.target.host, call)
+    reply, body, usable = None, b"", False
+    try:
+        with Watchdog(call.remaining_s()) as watchdog:
+            try:
+                reply = http_wire.exchange(request, call, watchdog)
+            except (HTTPException, HTTPError, OSError, ValueError) as error:
+                raise _failure(error, place, watchdog) from error
+            try:
+                for piece in reply.pieces(KEPT_BYTES):
+                    body += piece
+            except http_wire.MalformedAnswer as error:
+                raise DeliveryFailed(f"{place}: {error}") from error
+            except (HTTPException, OSError, ValueError):
+                pass  # cut short or late, it is a body all the same; but what is not HTTP has answered nothing
+        usable = not watchdog.fired
+        return Response(reply.status, reply.headers(), body, reply.reason)
+    finally:
+        if reply is not None:
+            reply.release() if usable else reply.close()
 
 
 def _failure(error: BaseException, place: str, watchdog: Watchdog) -> DeliveryFailed:
-    """What `error`, from under requests, means in plain words."""
+    """What `error`, from the wire, means in plain words."""
     if watchdog.fired or _first(error, TimeoutError):
         return timed_out(watchdog, f"waiting for the answer of {place}")
     untrusted = _first(error, ssl.SSLCertVerificationError)
@@ -242,16 +208,13 @@ def _first_line(body: bytes) -> str:
     return "" if line.startswith("<") else text.visible(line)[:_REASON_CHARS]
 
 
-def _request_text(prepared: PreparedRequest) -> str:
-    parts = urlsplit(str(prepared.url))
-    path = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
-    body = prepared.body.encode() if isinstance(prepared.body, str) else prepared.body or b""
-    return _message_text(f"{prepared.method} {path} HTTP/1.1", prepared.headers, bytes(body))
+def _request_text(request: Request) -> str:
+    return _message_text(f"{request.method} {request.target.path} HTTP/1.1", request.headers, request.body)
 
 
-def _message_text(first: str, headers: Mapping[str, str], body: bytes) -> str:
+def _message_text(first: str, headers: Iterable[tuple[str, str]], body: bytes) -> str:
     """For the record: at most KEPT_BYTES, safe on a terminal, without what would let its reader log in."""
-    lines = [first, *(f"{name}: {_shown(name, value)}" for name, value in headers.items()), ""]
+    lines = [first, *(f"{name}: {_shown(name, value)}" for name, value in headers), ""]
     lines += body[:KEPT_BYTES].decode("utf-8", "replace").split("\n")
     return text.cut("\n".join(text.visible(line.removesuffix("\r")) for line in lines), KEPT_BYTES)[0]
 

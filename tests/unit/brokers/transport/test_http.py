@@ -3,7 +3,6 @@ from __future__ import annotations
 import base64
 import socket
 import ssl
-import threading
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -31,7 +30,6 @@ def test_a_request_arrives_as_given_and_is_recorded(receiver, calling):
         "User-Agent": "Oberon",
         "Accept": "*/*",
         "Accept-Encoding": "identity",
-        "Connection": "close",
         "X-One": "1",
         "Content-Length": "4",
     }
@@ -71,28 +69,12 @@ def test_credentials_in_headers_are_masked(receiver, calling, header):
     assert "sesame" not in call.exchanges[0].request
 
 
-def test_cookies_and_connections_are_not_kept(receiver, calling):
+def test_cookies_are_not_kept(receiver, calling):
     calling()
     receiver.answer(200, {"Set-Cookie": "who=me; Path=/"})
     http.request("GET", receiver.url)
     http.request("GET", receiver.url)
     assert receiver.requests[1].headers["Cookie"] is None
-
-
-def test_a_service_that_keeps_connections_finds_none_kept(raw_server, calling):
-    left = threading.Semaphore(0)
-
-    def answer(connection: socket.socket) -> None:
-        connection.sendall(b"HTTP/1.1 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nok")
-        while connection.recv(100):
-            pass
-        left.release()
-
-    calling()
-    url = raw_server(answer)
-    for _ in range(3):
-        assert http.post(url, data=b"x").body == b"ok"
-        assert left.acquire(timeout=3), "the client kept the connection"
 
 
 PROXIES = ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
