@@ -53,8 +53,9 @@ def run(environ: Mapping[str, str]) -> None:
     if not updates:
         return
     path = common_dir(git_dir)
+    record: dict[str, Any] = {}
     try:
-        found = values(path, environ, meanwhile=_load)
+        found = values(path, environ, meanwhile=lambda: record.update(_prepared(path, updates, environ)))
     except (ConfigUnreadable, OSError) as error:
         # Nothing is known, not even whether there are services: keep the event where it would be by default.
         say(f"warning: oberon: {error}")
@@ -62,7 +63,7 @@ def run(environ: Mapping[str, str]) -> None:
     options = {key: value for _, key, value in found}
     if not any(key.startswith("service") for key in options):
         return
-    record = facts(path, updates, environ)
+    record = record or facts(path, updates, environ)
 
     from brokers.delivery.statedir import choose
 
@@ -79,10 +80,13 @@ def run(environ: Mapping[str, str]) -> None:
         say(f"oberon: recorded this push as {record['id']}")
 
 
-def _load() -> None:
-    """Import what a push to be recorded needs: it takes no longer than git does beside it."""
-    from brokers.delivery import spool, statedir, wake  # noqa: F401
-    from githooks import forge  # noqa: F401
+def _prepared(path: str, updates: list[list[str]], environ: Mapping[str, str]) -> dict[str, Any]:
+    """The facts; and what handing them over will import is loaded. git takes about as long to read its configuration."""
+    try:
+        import _socket  # noqa: F401 - for `wake`
+    except ImportError:
+        pass  # first the push is recorded
+    return facts(path, updates, environ)
 
 
 def parse(lines: bytes) -> list[list[str]]:

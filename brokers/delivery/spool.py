@@ -140,14 +140,16 @@ except ImportError:
     from json.encoder import encode_basestring_ascii as _quoted
 
 
-def _sha256(data: bytes) -> str:
+try:
+    from _sha2 import sha256  # Python 3.12 and later
+except ImportError:
     try:
-        from _sha2 import sha256  # Python 3.12 and later
+        from _sha256 import sha256  # 3.11
     except ImportError:
-        try:
-            from _sha256 import sha256  # 3.11
-        except ImportError:
-            from hashlib import sha256
+        from hashlib import sha256
+
+
+def _sha256(data: bytes) -> str:
     digest: str = sha256(data).hexdigest()
     return digest
 

@@ -11,9 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from brokers.delivery import spool, statedir
+from brokers.delivery.bell import Bell
 from brokers.testing import Receiver
 from tests.support.command import MINDING_MODES
 from tests.support.hooked import SCRIPTS, broker_folder, git_settings, link_hook
+from tests.support.waiting import until
 
 ZERO = "0" * 40
 
@@ -295,6 +298,23 @@ def test_a_directory_that_is_no_repository_is_no_error(tmp_path):
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
 
+@pytest.mark.parametrize("fault", ["no git", "unreadable"])
+def test_a_push_is_recorded_where_the_configuration_cannot_be_had(server, isolated, monkeypatch, fault):
+    line = f"{ZERO} {'1' * 40} refs/heads/main\n".encode()
+    if fault == "no git":
+        monkeypatch.setenv("PATH", str(isolated))
+    else:
+        (server.path / "config").write_text("[oberon\n")
+    default = isolated / "home" / ".local" / "state" / "oberon"
+    statedir.prepare(str(default))
+    with Bell(str(default)):  # a worker is, as far as the hook can see
+        done = subprocess.run([SCRIPTS / "oberon-post-receive"], cwd=server.path, input=line, capture_output=True, check=False)
+    assert (done.returncode, done.stdout) == (0, b"")
+    assert done.stderr.startswith(b"warning: oberon: ")
+    [path] = spool.waiting(str(default))
+    assert spool.load(path)["refs"] == [[ZERO, "1" * 40, "refs/heads/main"]]
+
+
 def test_push_options_reach_the_payload_and_silence_a_push(server, receiver, tmp_path):
     server.config("receive.advertisePushOptions", "true")
     git_settings(server, tmp_path / "state", mode="inline")
@@ -378,6 +398,8 @@ def test_inline_a_busy_outbox_does_not_hold_up_the_push(server, state_dir, recei
     assert pushed.seconds < 3 + 2
     assert len(receiver.requests) == 2
     assert f"cannot write to {state_dir}: database is locked" in pushed.stderr
+    until(lambda: not spool.waiting(str(state_dir)))  # a worker was started for the note that it was pushed
+    assert len(receiver.requests) == 2
 
 
 def test_inline_an_ordered_service_waits_for_the_push_before(server, state_dir, tmp_path):
