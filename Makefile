@@ -39,13 +39,14 @@ check: $(TEST_READY)  ## lint, format, types, import layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-soak: $(TEST_READY)  ## OBERON_SOAK=20000 random pushes against git, as many against hg, kills for OBERON_CHAOS_S=600; OBERON_SEED=N repeats a run
+soak: $(TEST_READY)  ## OBERON_SOAK=20000 random pushes against git, as many against hg, 2000 histories of an outbox, kills for OBERON_CHAOS_S=600; OBERON_SEED=N repeats a run
 	tests/support/system-packages
 	@echo "$(OBERON_SOAK) pushes to git and $(OBERON_SOAK) to hg, OBERON_SEED=$(OBERON_SEED)"
 	OBERON_SOAK=$(OBERON_SOAK) OBERON_SEED=$(OBERON_SEED) $(BIN)/pytest --numprocesses auto --timeout 0 \
 		--maxschedchunk 1 --hypothesis-seed=$(OBERON_SEED) \
-		tests/integration/test_hg_differential.py tests/integration/test_git_differential.py
-	@echo "no difference in $(OBERON_SOAK) pushes to git and $(OBERON_SOAK) to hg, OBERON_SEED=$(OBERON_SEED)"
+		tests/integration/test_hg_differential.py tests/integration/test_git_differential.py \
+		tests/unit/brokers/delivery/test_outbox_machine.py
+	@echo "no difference in $(OBERON_SOAK) pushes to git and $(OBERON_SOAK) to hg, no outbox broken, OBERON_SEED=$(OBERON_SEED)"
 	@echo "producers and workers are killed for $(OBERON_CHAOS_S) s, OBERON_SEED=$(OBERON_SEED)"
 	OBERON_CHAOS_S=$(OBERON_CHAOS_S) OBERON_SEED=$(OBERON_SEED) $(BIN)/pytest --numprocesses 0 --timeout 0 --capture no \
 		tests/acceptance/test_chaos.py

@@ -58,11 +58,19 @@ def filters(parser: argparse.ArgumentParser) -> None:
 
 
 def places(arguments: argparse.Namespace) -> tuple[str, str | None]:
-    """The state directory, and the path in the record of `--repo`: of a repository, or, of one that is gone, the path itself."""
+    """The state directory, and the path in the record of `--repo`: of a repository, or, of one that is gone, the path itself.
+
+    Raises ConfigError, and PlacedError where this user may not see what is recorded.
+    """
+    path: str | None
     if arguments.repo is not None and Path(arguments.repo).exists():
         repository = find(arguments.repo)
-        return state.of_repository(arguments.state_dir, repository), repository.path
-    return state.of_machine(arguments.state_dir), None if arguments.repo is None else str(Path(arguments.repo).absolute())
+        state_dir, path = state.of_repository(arguments.state_dir, repository), repository.path
+    else:
+        state_dir = state.of_machine(arguments.state_dir)
+        path = None if arguments.repo is None else str(Path(arguments.repo).absolute())
+    state.require_sight(state_dir)
+    return state_dir, path
 
 
 def run(arguments: argparse.Namespace) -> int:

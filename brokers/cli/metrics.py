@@ -38,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """0. Raises OutboxError and OSError where the state cannot be read though a push can be recorded."""
     state_dir = state.of_machine(arguments.state_dir)
+    state.require_sight(state_dir)
     trouble = state.trouble(state_dir)
     families = metrics.of_machine(own_version(), usable=trouble is None)
     with state.reported(trouble):

@@ -38,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """0. Raises ConfigError if there is no such delivery."""
     state_dir = state.of_machine(arguments.state_dir)
+    state.require_sight(state_dir)
     with record.existing_outbox(state_dir) as outbox:
         found = record.delivery(outbox, arguments.id)
         if found is None or outbox is None:

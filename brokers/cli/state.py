@@ -103,6 +103,14 @@ def only_adds(state_dir: str) -> bool:
     return statedir.is_shared(state_dir) and os.access(new, os.W_OK | os.X_OK) and not os.access(new, os.R_OK)
 
 
+def require_sight(state_dir: str) -> None:
+    """Raises PlacedError, which says who else to ask, where this user can record a push and see nothing."""
+    if only_adds(state_dir):
+        worker = name_of(layout.worker_uid(state_dir))
+        told = f"it is shared: {me()} can add pushes to it, and not see what becomes of them"
+        raise PlacedError(state_dir, f"{told}; run this as the worker's user, `sudo -u {worker} oberon ...`, or ask your admin")
+
+
 def _closed(place: Path) -> Trouble:
     found = place.stat()
     if stat.S_IMODE(found.st_mode) == layout.PARTS[0].shared_mode:

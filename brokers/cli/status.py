@@ -99,7 +99,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """0; 1 if no push can be recorded, or something is dead or stuck."""
-    status = _look(state.of_machine(arguments.state_dir))
+    state_dir = state.of_machine(arguments.state_dir)
+    state.require_sight(state_dir)
+    status = _look(state_dir)
     if arguments.json:
         output.as_json(_record(status))
     else:

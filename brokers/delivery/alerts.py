@@ -34,7 +34,7 @@ def enter(
 ) -> None:
     """In the transaction in which it happened. `service` is '' for a push that cannot be read; `reason` is one line.
 
-    Nothing is entered for a repository whose configuration named no service for alerts when a push was last read.
+    Nothing is entered for a repository whose configuration named no service for alerts when reading a push last began.
     """
     if about_alert:
         log.error("an alert could not be delivered by %s of %s: %s", *map(visible, (service, repository, reason)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from dataclasses import dataclass
 
 from brokers.delivery.breaker import Run
@@ -43,21 +44,26 @@ def disable(outbox: Outbox, service: str, repository: str | None, why: str) -> i
     """
     with outbox.write() as run:
         run("disable", repository=path_text(repository), service=service, now=outbox.now, by="admin", why=why)
-        return _held(run, service, repository)
+        return len(_held(run, service, repository, outbox.now))
 
 
 def enable(outbox: Outbox, service: str, repository: str | None) -> int:
     """Switch a service on again, in one repository or (None) in all; how many deliveries that lets go.
 
-    One that is switched off for all repositories stays off in each until it is enabled for all.
+    One that is switched off for all repositories stays off in each until it is enabled for all. What is let go is due now,
+    and if the breaker of its endpoint is open, so is the next probe.
     """
+    now = outbox.now
     with outbox.write() as run:
         run("enable", repository=path_text(repository), service=service)
-        return _held(run, service, repository)
+        released = _held(run, service, repository, now)
+        for delivery in {row["endpoint"]: row["id"] for row in released}.values():
+            run("probe_now", id=delivery, now=now)
+        return len(released)
 
 
-def _held(run: Run, service: str, repository: str | None) -> int:
-    return len(run("hold_back", repository=path_text(repository), service=service).fetchall())
+def _held(run: Run, service: str, repository: str | None, now: float) -> list[sqlite3.Row]:
+    return run("hold_back", repository=path_text(repository), service=service, now=now).fetchall()
 
 
 def disabled(outbox: Outbox) -> list[DisabledService]:

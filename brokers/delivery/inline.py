@@ -126,7 +126,9 @@ class _Inline:
             self._no_record(error)
             self.unkept += ["the whole push"] if only is None else only
             return
-        self._start_worker()
+        if self._start_worker() == "absent":
+            where = visible(self.state_dir)
+            self.tell(f"warning: oberon: kept for another try, and waits: no worker runs for {where}; see `oberon doctor`")
 
     def tell(self, line: str) -> None:
         """One line to the pusher, unless there is to be one only."""
@@ -268,6 +270,7 @@ class _Inline:
         """Delivered to all, and unknown to the outbox: the worker would find the push missing."""
         with suppress(OSError):
             spool.write(self.state_dir, {**self.event.to_record(), "only": []})
+            self._start_worker()  # also for what earlier pushes left there: without the outbox nobody has looked
 
     def _why_it_waits(self, new: NewDelivery) -> str:
         assert self.outbox is not None
@@ -309,11 +312,13 @@ class _Inline:
         self.outbox.fail_event(claim, visible(reason), time.time() + self.configuration.settings.retry_s[0])
         self._start_worker()
 
-    def _start_worker(self) -> None:
+    def _start_worker(self) -> str:
+        """What `wake.wake` says; '' if none could be started."""
         try:
-            wake.wake(self.state_dir, self.environ)
+            return wake.wake(self.state_dir, self.environ)
         except OSError as error:
             self.tell(f"warning: oberon: no worker could be started: {error.strerror}; the next push tries again")
+            return ""
 
     def _remaining_s(self) -> float:
         return max(0.0, self.deadline - time.monotonic())

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from brokers.config import Configuration
 from brokers.delivery import alerts, schedule
-from brokers.delivery.claims import EventClaim
+from brokers.delivery.claims import EventClaim, path_text
 from brokers.delivery.expansion import Expansion, Source, expand, expand_alert, needs_of
 from brokers.delivery.outbox import Outbox
 from brokers.delivery.outcome import reason_of
@@ -66,9 +66,18 @@ class Readings:
         configuration = source.configuration(claim.event.path)
         if claim.event.alert:
             return expand_alert(self._alert(claim.event, source, configuration), configuration)
+        self._heed_alerts(claim.event, configuration)
         later = self._outbox.events_after(claim)
         push = source.read(claim.event, configuration.settings, needs_of(configuration), later, self._watched(job))
         return expand(push, configuration, claim.sequence, claim.only)
+
+    def _heed_alerts(self, event: Event, configuration: Configuration) -> None:
+        """Write down whether alerts are wanted before it is read: it may be the first of its repository, and turn out unreadable."""
+        repository = path_text(event.path)
+        is_wanted = configuration.settings.alert is not None
+        if is_wanted != bool(self._outbox.ask("wants_alerts", repository=repository)):
+            with self._outbox.write() as run:
+                run("want_alerts" if is_wanted else "want_no_alerts", repository=repository)
 
     def _alert(self, event: Event, source: Source, configuration: Configuration) -> Push:
         """An alert as a push that moves nothing; also of a repository that cannot be read, which may be what it is about."""

@@ -23,13 +23,14 @@ from brokers.delivery.worker import Worker
 from brokers.secrets import resolver
 from tests.support.arrivals import BROKER, Arrivals
 from tests.support.chaos import Chaos
+from tests.support.command import run
 from tests.support.hooked import broker_folder, git_settings, link_hook
 
 DURATION_S = float(os.environ.get("OBERON_CHAOS_S") or 35)
 SEED = int(os.environ.get("OBERON_SEED") or secrets.randbelow(10**9))
-LEAST_KILLS = {"producer": 60, "worker": 24, "worker, answered": 1, "pusher": 8, "hook": 8}
+LEAST_KILLS = {"producer": 60, "worker": 24, "worker, answered": 1, "pusher": 8, "hook": 8, "inline hook": 2}
 MOST_DUPLICATES = 0.01  # of the events
-PUSHED = "pushed.git"
+PUSHED, INLINE = "pushed.git", "inline.git"
 
 
 @pytest.fixture
@@ -59,7 +60,10 @@ def chaos(clone, state_dir, tmp_path, arrivals):
     others = [tmp_path / f"other{number}.git" for number in range(4)]
     for other in others:
         shutil.copytree(tmp_path / PUSHED, other)
-    return Chaos(SEED, state_dir, arrivals, clone, others)
+    inline = tmp_path / INLINE
+    shutil.copytree(tmp_path / PUSHED, inline, symlinks=True)
+    run(["git", f"--git-dir={inline}", "config", "oberon.mode", "inline"])
+    return Chaos(SEED, state_dir, arrivals, clone, inline, others)
 
 
 def drain(state_dir: Path) -> None:

@@ -286,8 +286,11 @@ def test_datagrams_without_end_cost_little_and_hold_up_nothing(server, state_dir
 # --------------------------------------------------------------------------------------------------------------------- idle
 
 
-def test_idle_it_needs_little(hg_server, state_dir, receiver):
-    """With all that it takes to read Mercurial's repositories and to speak http, which is more than git's take."""
+def test_idle_it_needs_little(server, hg_server, state_dir, receiver):
+    """With all that it takes to read repositories of both kinds, and to speak http."""
+    server.config("service.ci.broker", "post")
+    server.config("service.ci.url", receiver.url)
+    from_git = server.pusher
     server = hg_server()
     hg_settings(server, state_dir)
     server.hgrc(f"[services]\nci.broker = post\nci.url = {receiver.url}\n")
@@ -295,8 +298,9 @@ def test_idle_it_needs_little(hg_server, state_dir, receiver):
     pusher.commit({"a.txt": "one\n"})
     unmeasured = {name: None for name in os.environ if name.startswith("COVERAGE_")}  # coverage is not the worker's doing
     with worker(state_dir, output=subprocess.DEVNULL, env=unmeasured) as process:
+        from_git.push()
         pusher.push()
-        receiver.wait(1, 20)
+        receiver.wait(2, 20)
         time.sleep(0.5)
         before_s = cpu_s(process.pid)
         time.sleep(2)

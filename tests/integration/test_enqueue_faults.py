@@ -247,15 +247,23 @@ def test_a_git_push_stands(git_push, what):
         assert git_push.service.delivered() == ([git_push.node] if is_there else []), call
 
 
-@pytest.mark.parametrize("what", ["error=EIO", KILL])
-def test_an_hg_push_stands(hg_push, what):
+HG_ERRORS = {"mkdir": "error=EIO", "write": "error=ENOSPC", "fsync": "error=EIO", "rename": "error=ENOSPC"}
+"""One for each call, as an hg push takes a second: what follows from each error at each call the git hook shows."""
+
+
+def test_an_hg_push_stands_with_an_error_at_any_call(hg_push):
+    calls = hg_push.calls()
+    spool_made = [call for call in calls if call.name == "mkdir"][-1]
+    for call in [spool_made, *decisive(calls)]:
+        finished = hg_push.struck(Fault.at(call, HG_ERRORS[call.name]))
+        assert finished.returncode == 0, f"{call}\n{finished}"
+        assert is_one_warning(finished), f"{call}\n{finished}"
+        assert hg_push.service.delivered() == [hg_push.node], call
+
+
+def test_an_hg_push_that_is_killed_at_any_call_stands(hg_push):
     for place, call in enumerate(decisive(hg_push.calls())):
-        finished = hg_push.struck(Fault.at(call, what))
-        if what == KILL:
-            assert (finished.returncode, finished.stderr) == (-signal.SIGKILL, "")
-            assert hg_push.server.node() == hg_push.node
-        else:
-            assert finished.returncode == 0, f"{call}\n{finished}"
-            assert is_one_warning(finished), f"{call}\n{finished}"
-        is_there = what != KILL or place == LAST
-        assert hg_push.service.delivered() == ([hg_push.node] if is_there else []), call
+        finished = hg_push.struck(Fault.at(call, KILL))
+        assert (finished.returncode, finished.stderr) == (-signal.SIGKILL, "")
+        assert hg_push.server.node() == hg_push.node
+        assert hg_push.service.delivered() == ([hg_push.node] if place == LAST else []), call

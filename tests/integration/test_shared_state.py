@@ -271,6 +271,7 @@ def test_inline_without_the_outbox(alice, worker, shared, git_repository, receiv
     receiver.answer(503)
     told = git_push(alice, git_repository)
     assert "cannot write" not in told
+    assert f"remote: warning: oberon: kept for another try, and waits: no worker runs for {shared}; see `oberon doctor`" in told
     assert len(waiting(shared)) == 1, "what failed waits for the worker"
     assert "delivered 1" in drain(worker, shared).stdout
     assert [request.payload()["user"] for request in receiver.requests] == [alice.name] * 3
@@ -301,9 +302,15 @@ def test_doctor_where_no_worker_runs(alice, worker, shared):
     assert "shared by the group" in doctor.stdout
     status = worker.run("oberon", "status", "--state-dir", shared)
     assert "none runs, and in a shared state directory hooks start none" in status.stdout
-    refused = alice.run("oberon", "status", "--state-dir", shared, check=False)
-    assert refused.returncode == 1
-    assert "Permission denied" in refused.stderr
+
+
+def test_who_may_only_push_is_told_whom_to_ask(alice, worker, shared):
+    told = f"it is shared: {alice.name} can add pushes to it, and not see what becomes of them"
+    remedy = f"run this as the worker's user, `sudo -u {worker.name} oberon ...`, or ask your admin"
+    for command in (("status",), ("deliveries",), ("show", "1")):
+        refused = alice.run("oberon", *command, "--state-dir", shared, check=False)
+        assert (refused.returncode, refused.stdout) == (1, "")
+        assert refused.stderr == f"error: {shared}: {told}; {remedy}\n"
 
 
 def test_two_workers_of_different_users(alice, worker, shared):

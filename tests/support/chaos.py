@@ -1,14 +1,15 @@
 """Producers and workers that are killed at random, and a receiver that tells what arrived.
 
 What is killed are processes, by SIGKILL: small ones that write event after event to the spool, `git push` with all that belongs
-to it, the hook of a push alone, and workers, some of them right after the receiver has answered. The seed decides who is
-killed and when; how far they have come by then is the machine's business.
+to it, the hook of a push alone, which writes an event or (inline) delivers it, and workers, some of them right after the receiver
+has answered. The seed decides who is killed and when; how far they have come by then is the machine's business.
 """
 
 from __future__ import annotations
 
 import os
 import random
+import re
 import select
 import signal
 import subprocess
@@ -55,7 +56,14 @@ MOST_EVENTS = 12  # of a producer that is killed in its last
 LENGTHS = (10, 10, 10, 300, 300, 3_000, 10_000)  # bytes of filling in an event
 WRITE_S = 0.003  # writing an event takes about so long,
 PUSH_S = 0.15  # a push,
-HOOK_S = 0.06  # and its hook
+HOOK_S = 0.06  # its hook,
+INLINE_S = 0.5  # and one that delivers
+INLINE_SHARE = 0.12  # of the pushes
+SAYS = re.compile(rb"")
+INLINE_SAYS = re.compile(
+    rb"remote: oberon: own: delivered *\n(remote: warning: oberon: cannot write to \S+: database is locked; .*\n)?"
+)
+"""A worker that has the outbox for longer than a pusher is to wait leaves the hook to do without."""
 WARM_S = 5.0  # a worker is given so long at most to deliver something,
 WORK_S = 7.0  # and is killed so long after that at most;
 START_S = 0.3  # or so long at most after it has begun
@@ -71,7 +79,9 @@ class Chaos:
     state_dir: Path
     arrivals: Arrivals
     clone: GitClone
-    """It is pushed from, to a repository with Oberon's hook."""
+    """It is pushed from, to a repository with Oberon's hook,"""
+    inline: Path
+    """or to this one, whose hook delivers by itself."""
     told_of: Sequence[Path]
     """Repositories with the same commits, of which events are written without a push."""
     acknowledged: set[str] = field(default_factory=set)
@@ -157,24 +167,27 @@ class Chaos:
         """`git push`, of which all, or the hook alone, is killed now and then."""
         branch = f"b{draw.getrandbits(64):016x}"  # a killed push leaves its lock on the ref
         node = self.clone.git("commit-tree", "-m", branch, "-p", "HEAD", "HEAD^{tree}")
+        inline = draw.random() < INLINE_SHARE
         victim = draw.choice(("pusher", "hook", None, None))
         moment = draw.random()
-        argv = ["git", "push", "-q", "origin", f"{node}:refs/heads/{branch}"]
+        hook_s = INLINE_S if inline else HOOK_S
+        argv = ["git", "push", "-q", self.inline if inline else "origin", f"{node}:refs/heads/{branch}"]
         with subprocess.Popen(
             argv, cwd=self.clone.path, env=environment(UNMEASURED), stderr=subprocess.PIPE, start_new_session=True
         ) as process:
             if victim == "pusher":
-                time.sleep(moment * PUSH_S)
+                time.sleep(moment * (PUSH_S - HOOK_S + hook_s))
                 with suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
             elif victim == "hook":
-                _kill_hook(process, moment * HOOK_S)
+                _kill_hook(process, moment * hook_s)
             _, said = process.communicate(timeout=60)
-        self.kills["pusher"] += process.returncode == -signal.SIGKILL
+        kind = "inline " if inline else ""
+        self.kills[f"{kind}pusher"] += process.returncode == -signal.SIGKILL
         hook_died = b"signal 9" in said
-        self.kills["hook"] += hook_died
+        self.kills[f"{kind}hook"] += hook_died
         if process.returncode == 0 and not hook_died:
-            assert said == b"", f"a pusher was told: {said!r}"
+            assert (INLINE_SAYS if inline else SAYS).fullmatch(said), f"a pusher was told: {said!r}"
             self.acknowledged.add(node)
 
     # ------------------------------------------------------------------------------------------------------------- workers

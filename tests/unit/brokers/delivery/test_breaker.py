@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from brokers.delivery import breaker, schedule, statedir
+from brokers.delivery import breaker, control, schedule, statedir
 from brokers.delivery.claims import NewDelivery
 from brokers.delivery.outbox import Outbox
 from brokers.delivery.outcome import Outcome, Verdict
@@ -144,6 +144,19 @@ def test_when_it_is_back_what_was_parked_goes_out_oldest_first_and_four_at_once(
     for number in enter_many:
         enter(outbox, number)
     assert len(outbox.claim_deliveries(60, PER_HOST, 10)) == PER_HOST, "drained, it has its whole share again"
+
+
+def test_a_service_that_is_switched_on_is_tried_at_once_and_once(outbox, clock):
+    broken(outbox, clock, waiting=2)
+    enter(outbox, 50, service="other")
+    control.disable(outbox, "ci", None, "")
+    assert control.enable(outbox, "ci", None) == breaker.OPENS_AFTER + 2
+    assert attempt(outbox, clock, DOWN) == 1, "the oldest is the probe"
+    assert outbox.claim_delivery(60, PER_HOST) is None
+    control.disable(outbox, "ci", None, "")
+    control.enable(outbox, "ci", None)
+    assert attempt(outbox, clock, UP) == 1
+    assert outbox.next_due_at() == clock.now
 
 
 def test_a_delivery_entered_while_it_is_open_waits_for_the_next_probe(outbox, clock):

@@ -70,6 +70,15 @@ def test_what_comes_while_it_is_off_is_kept_until_it_is_on(outbox):
     assert outbox.claim_delivery(60, 4).id == 2
 
 
+def test_what_had_failed_before_it_was_switched_off_is_due_when_it_is_on(outbox, clock):
+    enter(outbox, 1, "ci")
+    end(outbox, FAILED, clock.now + 10 * HOUR_S)
+    control.disable(outbox, "ci", None, "")
+    clock.now += HOUR_S
+    assert control.enable(outbox, "ci", None) == 1
+    assert outbox.claim_delivery(60, 4).id == 1
+
+
 def test_of_one_repository_only(outbox):
     enter(outbox, 1, "ci")
     enter(outbox, 2, "ci", path="/srv/git/other.git")

@@ -16,7 +16,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initial
 
 from brokers.delivery import control, retention, schedule, statedir
 from brokers.delivery.claims import NewDelivery
-from brokers.delivery.outbox import Outbox
+from brokers.delivery.outbox import SUSPECT_WAIT_S, Outbox
 from brokers.delivery.outcome import Outcome, Verdict
 from payload.push import Event, RefUpdate
 
@@ -113,13 +113,18 @@ class OutboxMachine(RuleBasedStateMachine):
 
     @rule(target=events, path=st.sampled_from(PATHS))
     def enqueue(self, path):
-        self.numbered += 1
-        event = Event(
-            f"{self.numbered:032x}", "git", path, self.now, "ann", "ssh", (RefUpdate("refs/heads/m", "0" * 40, "1" * 40),)
-        )
+        event = self.event(path)
         self.outbox.add_event(event)
         self.known[event.id] = set()
         return event
+
+    @rule(target=readings, path=st.sampled_from(PATHS))
+    def enqueue_inline(self, path):
+        """By a hook that reads and delivers it itself."""
+        claim = self.outbox.add_event(self.event(path), lease_s=LEASE_S)
+        self.known[claim.event.id] = set()
+        self.take(claim.event.id, claim.lease)
+        return claim
 
     @rule(event=events)
     def enqueue_again(self, event):
@@ -139,7 +144,7 @@ class OutboxMachine(RuleBasedStateMachine):
         assert due is not None
         assert due <= self.now
         self.take(claim.event.id, claim.lease)
-        return claim
+        return multiple(claim)
 
     @rule(
         target=readings,
@@ -165,6 +170,8 @@ class OutboxMachine(RuleBasedStateMachine):
         assert (entered is not None) == held
         if held:
             self.known[claim.event.id] = names
+            for number in self.rows().keys() - before.keys():
+                self.calls[number] = 0  # a forgotten one may have had the number
         else:
             assert self.rows().keys() == before.keys()
 
@@ -223,6 +230,8 @@ class OutboxMachine(RuleBasedStateMachine):
     def a_stretch_of_ordinary_life(self, verdict, reached, times):
         for _ in range(times):
             self.time_passes_until_something_is_due()
+            for reading in self.claim_event().values:
+                self.expand(reading, set(SERVICES))
             for claim in self.claim_delivery().values:
                 self.finish(claim, verdict, None, reached)
 
@@ -292,6 +301,27 @@ class OutboxMachine(RuleBasedStateMachine):
     def crash(self, claim):
         """Its worker is killed: the lease stays, and runs out. Nothing to assert but that it is taken over."""
         self.alive.pop(claim.lease, None)
+
+    @rule(with_the_next=st.booleans())
+    def the_worker_is_killed(self, with_the_next):
+        """The next one ends the leases that it left, not those of hooks; what is ended is due unless its endpoint is left alone."""
+        if with_the_next:
+            self.time_passes_until_something_is_due()
+            self.claim_delivery()
+        before = self.rows("event") | self.rows()
+        left = {key for key, row in before.items() if (row["lease"] or "").startswith("worker-")}
+        assert self.outbox.end_leases_of_workers() == len(left)
+        opened = {endpoint: row["open_until"] or 0.0 for endpoint, row in self.rows("breaker", "endpoint").items()}
+        for key, row in (self.rows("event") | self.rows()).items():
+            expected = dict(before[key])
+            if key in left:
+                expected |= {"state": "waiting", "lease": None, "lease_until": None, "interrupted": row["interrupted"]}
+                expected["next_at"] = self.now + SUSPECT_WAIT_S * before[key]["interrupted"]
+                assert row["interrupted"] == before[key]["interrupted"] + 1
+                self.end(key, before[key]["lease"])
+            if row["state"] == "waiting" and (until := opened.get(expected.get("endpoint"), 0.0)) > self.now:
+                expected["next_at"] = max(expected["next_at"], until)
+            assert dict(row) == expected
 
     @precondition(lambda self: self.rows())
     @rule(data=st.data())
@@ -397,6 +427,11 @@ class OutboxMachine(RuleBasedStateMachine):
             assert row["attempts"] >= row["schedule_from"]
 
     # -------------------------------------------------------------------------------------------------------------- model
+
+    def event(self, path):
+        self.numbered += 1
+        moved = RefUpdate("refs/heads/m", "0" * 40, "1" * 40)
+        return Event(f"{self.numbered:032x}", "git", path, self.now, "ann", "ssh", (moved,))
 
     def busy(self):
         """Endpoint -> how many live leases it has."""

@@ -11,6 +11,7 @@ from brokers.delivery import readings, record, scheduler, spool, statedir
 from brokers.delivery.outbox import Outbox
 from brokers.delivery.scheduler import Limits
 from brokers.delivery.worker import Worker
+from brokers.errors import BrokerError
 from payload.push import Event, RefUpdate
 
 DEADLINE_S = 15.0
@@ -222,6 +223,41 @@ def test_a_reading_without_progress_is_given_up_and_ends_at_its_next_word(push, 
     working(work)
     until(lambda: state_of(outbox, event) == ("waiting", "no progress for 0.5 s: 7 of 15 commits"))
     assert ended.wait(DEADLINE_S)
+
+
+def damaged(_):
+    raise BrokerError("the repository is damaged")
+
+
+def test_a_repository_whose_first_push_cannot_be_read_has_its_alert(server, push, outbox, working, receiver, monkeypatch):
+    monkeypatch.setattr(readings, "EVENT_RETRY_S", ())
+    for key, value in {"oberon.alert": "ops", "service.ops.broker": "post", "service.ops.url": receiver.url}.items():
+        server.config(key, value)
+    event = push()
+    working(damaged)
+    [alert] = [request.payload() for request in receiver.wait(1, DEADLINE_S)]
+    assert (alert["user"], alert["repository"]["name"], alert["commits"]) == ("oberon", "app", [])
+    assert state_of(outbox, event) == ("dead", "the repository is damaged")
+
+
+def test_alerts_are_wanted_as_the_configuration_says_before_a_push_is_read(server, push, outbox, working, monkeypatch):
+    monkeypatch.setattr(scheduler, "SCAN_S", 0.1)
+
+    def wanted():
+        return bool(outbox.ask("wants_alerts", repository=str(server.path)))
+
+    server.config("oberon.alert", "ops")
+    server.config("service.ops.broker", "post")
+    held = threading.Event()
+    push()
+    working(lambda _: held.wait(DEADLINE_S))
+    try:
+        until(wanted)
+        server.config("oberon.alert")
+        push()
+        until(lambda: not wanted())
+    finally:
+        held.set()
 
 
 def test_at_most_half_of_the_threads_read(push, outbox, working):
