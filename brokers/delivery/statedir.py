@@ -54,6 +54,7 @@ def prepare(state_dir: str) -> None:
     new = os.path.join(state_dir, "spool", "new")
     if os.path.isdir(new):
         return
+    state_dir = os.path.abspath(state_dir)  # a relative path has no last directory to stop at
     changed = [os.path.join(state_dir, "spool"), state_dir]
     while not os.path.isdir(changed[-1]):
         changed.append(os.path.dirname(changed[-1]))

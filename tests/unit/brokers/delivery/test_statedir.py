@@ -100,6 +100,12 @@ def test_prepare_makes_it_for_its_user_alone(tmp_path, umask):
     spool.write(str(state), {"id": spool.new_id()})
 
 
+def test_prepare_takes_a_relative_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    statedir.prepare("state")
+    assert (tmp_path / "state" / "spool" / "new").is_dir()
+
+
 def test_prepare_leaves_what_is_there_as_it_is(tmp_path):
     state = tmp_path / "state"
     for part in ("tmp", "new"):

@@ -439,6 +439,21 @@ def test_a_replaced_bundle_counts_at_once(tls, calling, tmp_path):
         assert http.post(receiver.url, data=b"x").status == 200
 
 
+def test_the_machines_own_bundle_counts_beside_a_folder_without_hashes(tls, calling, tmp_path, monkeypatch):
+    folder = tmp_path / "certs"
+    folder.mkdir()
+    bundle = folder / "ca-bundle.crt"  # where Red Hat's is, and `cert.pem` links to it
+    trustme.CA().cert_pem.write_to_path(str(bundle))
+    own = ssl.get_default_verify_paths()._replace(openssl_cafile=str(bundle), openssl_capath=str(folder))
+    monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: own)
+    calling()
+    with Receiver(tls=tls.context) as receiver:
+        with pytest.raises(DeliveryFailed, match="is not accepted"):
+            http.post(receiver.url, data=b"x")
+        bundle.write_bytes(tls.ca_bundle.read_bytes())
+        assert http.post(receiver.url, data=b"x").status == 200
+
+
 @pytest.mark.parametrize("content", [None, b"not a certificate"])
 def test_an_unusable_bundle_names_its_setting(calling, tmp_path, content):
     bundle = tmp_path / "ca.pem"
