@@ -175,7 +175,7 @@ def _obeying_signals(worker: Worker) -> Iterator[None]:
 def _logging_to(state_dir: str) -> Iterator[logging.Handler]:
     """Within it, the worker's log goes to stderr, or, started by a hook, to a file that is turned over at LOG_BYTES."""
     handler = _file_handler(state_dir) if _is_detached() else logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    handler.setFormatter(_EachLine("%(asctime)s %(levelname)s %(message)s"))
     logging.raiseExceptions = False  # a full disk stops no delivery
     logger = logging.getLogger("oberon")
     logger.addHandler(handler)
@@ -185,6 +185,13 @@ def _logging_to(state_dir: str) -> Iterator[logging.Handler]:
     finally:
         logger.removeHandler(handler)
         handler.close()
+
+
+class _EachLine(logging.Formatter):
+    """Deliveries that end together are one record, since each costs a look at the file; each of its lines has its own time here."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        return "\n".join(f"{record.asctime} {record.levelname} {line}" for line in record.message.split("\n"))
 
 
 def _file_handler(state_dir: str) -> logging.Handler:

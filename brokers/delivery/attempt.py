@@ -11,15 +11,15 @@ import math
 import time
 import traceback
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from contextlib import nullcontext
 from typing import Any
 
-from brokers import loader
+from brokers import loader, printed
+from brokers.base import BaseBroker
 from brokers.config import Configuration, ServiceSettings
-from brokers.delivery import printed
 from brokers.delivery.outcome import TIMED_OUT, Outcome, Verdict
 from brokers.errors import BrokerLoadError, ConfigError, DeliveryFailed, PermanentFailure, RetryLater, ServiceGone
-from brokers.secrets import Resolver
+from brokers.secrets import Resolver, spellings
 from brokers.transport.call import Call, placing
 from payload import text
 from payload.build import Service, address
@@ -37,8 +37,12 @@ def attempt(
     *,
     timeout_s: float | None = None,
     dry_run: bool = False,
+    broker: type[BaseBroker] | None = None,
 ) -> Outcome:
-    """Call the broker of `service` once, for at most `timeout_s` seconds (None: as the service says). Never raises."""
+    """Call the broker of `service` once, for at most `timeout_s` seconds (None: as the service says). Never raises.
+
+    `broker` is called instead of the one that has its name: one that is not installed.
+    """
     started = time.monotonic()
     limit_s = service.timeout_s if timeout_s is None else timeout_s
     call = Call(
@@ -51,12 +55,12 @@ def attempt(
     secrets: list[str] = []
     with printed.keeping() as said:
         try:
-            outcome = _call(service, configuration, composed, resolve, call, secrets)
+            outcome = _call(service, configuration, composed, resolve, call, secrets, broker)
         except BaseException as error:
             outcome = _outcome_of(error, call)
         if said:
             outcome.details["printed"] = "".join(said)[: printed.MAX_CHARS]
-    details: dict[str, Any] = {"exchanges": [asdict(exchange) for exchange in call.exchanges], **outcome.details}
+    details: dict[str, Any] = {"exchanges": [exchange.to_record() for exchange in call.exchanges], **outcome.details}
     return Outcome(
         outcome.verdict,
         _one_line(mask(outcome.reason, secrets)),
@@ -79,19 +83,21 @@ def _call(
     resolve: Resolver,
     call: Call,
     secrets: list[str],
+    broker: type[BaseBroker] | None,
 ) -> Outcome:
     if not service.enabled:
         return Outcome(Verdict.SKIPPED, "skipped: the service is disabled")
     if service.problems:
         raise service.problems[0]
-    broker = loader.broker_class(service.broker, configuration.settings.broker_path)
-    values, problems = broker.settings_of(service, resolve)
-    secrets += broker.secrets_of(service, values)
-    if problems:
-        raise problems[0]
-    payload = address(composed, Service(broker.name, values))
-    with placing(call):
-        note = broker().handle(payload)
+    named = loader.using(service.broker, configuration.settings.broker_path)
+    with named if broker is None else nullcontext(broker) as chosen:
+        values, problems = chosen.settings_of(service, resolve)
+        secrets += spellings(chosen.secrets_of(service, values))
+        if problems:
+            raise problems[0]
+        payload = address(composed, Service(chosen.name, values))
+        with placing(call):
+            note = chosen().handle(payload)
     return Outcome(Verdict.DELIVERED, note=note if isinstance(note, str) else "", reached=True)
 
 

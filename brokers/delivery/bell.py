@@ -39,9 +39,14 @@ class Bell:
         for selector in (self._all, self._threads):
             selector.register(self._inside, selectors.EVENT_READ)
         self._hears_at = 0.0
+        self._is_rung = False
+        """A thread has rung since the last `wait`: a hundred that end at once ring once."""
 
     def ring(self) -> None:
         """From any thread."""
+        if self._is_rung:
+            return
+        self._is_rung = True
         try:
             self._outside.send(b".")
         except OSError:
@@ -58,12 +63,14 @@ class Bell:
     def _rung(self, selector: selectors.PollSelector, until: float) -> list[socket.socket]:
         """Which of the selector's channels were, before `until` on time.monotonic()'s clock."""
         ready = [cast("socket.socket", key.fileobj) for key, _ in selector.select(max(0.0, until - time.monotonic()))]
-        for channel in ready:
-            if channel is self._hooks:
-                self._hears_at = time.monotonic() + DEAF_S
+        if self._inside in ready:
+            self._inside.recv(4096)
+            self._is_rung = False  # before the caller looks at what has ended
+        if self._hooks in ready:
+            self._hears_at = time.monotonic() + DEAF_S
             with suppress(BlockingIOError):  # all taken
                 for _ in range(MOST_TAKEN):
-                    channel.recv(4096)
+                    self._hooks.recv(4096)
         return ready
 
     def __enter__(self) -> Self:

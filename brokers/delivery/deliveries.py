@@ -63,18 +63,7 @@ class Deliveries:
         """Write down how attempts ended. Raises OutboxError."""
         ended = [self._ended(job.key, job) for job in jobs]
         held = self._outbox.finish_all(ended)
-        for claim, outcome, _ in ended:
-            told = outcome.note if outcome.verdict is Verdict.DELIVERED else outcome.reason
-            log.info(
-                "delivery %d to %s of %s: %s after attempt %d%s%s",
-                claim.id,
-                visible(claim.service),
-                visible(claim.repository),
-                outcome.verdict,
-                claim.attempts,
-                f": {visible(told)}" if told else "",
-                "" if claim.id in held else " (its lease was lost meanwhile)",
-            )
+        log.info("\n".join(_line(claim, outcome, held=claim.id in held) for claim, outcome, _ in ended))
 
     def _ended(self, claim: DeliveryClaim, job: Job) -> Ended:
         patience = job.told or _Patience()
@@ -82,6 +71,15 @@ class Deliveries:
             claim, _outcome_of(job), patience.retry_s, patience.max_age_s, self._worker.clock()
         )
         return Ended(claim, outcome, next_at)
+
+
+def _line(claim: DeliveryClaim, outcome: Outcome, *, held: bool) -> str:
+    """Of the log."""
+    told = outcome.note if outcome.verdict is Verdict.DELIVERED else outcome.reason
+    return (
+        f"delivery {claim.id} to {visible(claim.service)} of {visible(claim.repository)}: {outcome.verdict} after attempt "
+        f"{claim.attempts}{f': {visible(told)}' if told else ''}{'' if held else ' (its lease was lost meanwhile)'}"
+    )
 
 
 def _outcome_of(job: Job) -> Outcome:

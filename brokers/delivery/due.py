@@ -1,18 +1,27 @@
 """Whose turn it is: deliveries that are due, claimed many at a time in one transaction.
 
-Functions over a transaction of the outbox (`Database.write`); `run` runs a statement by its name.
+Functions over a transaction of the outbox (`Database.write`); `run` runs a statement by its name. Each row that SQLite gives, as
+each statement, lets the pool's threads have the interpreter, and waits to get it back: so all rows come as one.
 """
 
 from __future__ import annotations
 
 import json
-import sqlite3
-from collections import Counter
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 from brokers.delivery import breaker
 from brokers.delivery.breaker import Run
 from brokers.delivery.claims import DeliveryClaim
+
+
+class _Due(NamedTuple):
+    next_at: float
+    id: int
+    endpoint: str
+    is_suspect: bool
+    """A worker was killed with it."""
 
 
 def claim(run: Run, now: float, lease: str, *, lease_s: float, per_endpoint: int, most: int) -> list[DeliveryClaim]:
@@ -22,54 +31,56 @@ def claim(run: Run, now: float, lease: str, *, lease_s: float, per_endpoint: int
     no endpoint) or an open breaker, and `ordered` ones behind a push that is unread or unfinished. One that a worker was killed
     with comes last, or alone.
     """
-    claims: list[DeliveryClaim] = []
-    while len(claims) < most and not (claims and claims[-1].interrupted):
-        shares = {"per_endpoint": per_endpoint, "draining": breaker.DRAINING}
-        rows = _in_turn(run("due_deliveries", now=now, most=most - len(claims), **shares).fetchall())
-        if not rows:
+    shares = json.loads(run("shares", now=now, per_endpoint=per_endpoint, draining=breaker.DRAINING).fetchone()["shares"])
+    probed = {endpoint for endpoint, _, probes in shares if probes}
+    left = defaultdict(lambda: per_endpoint, {endpoint: share for endpoint, share, _ in shares})
+    left[""] = most
+    turn: list[_Due] = []
+    while len(turn) < most and not (turn and turn[-1].is_suspect):
+        asked = {"now": now, "full": json.dumps([endpoint for endpoint, share in left.items() if share <= 0])}
+        rows = json.loads(run("due_deliveries", **asked, most=most).fetchone()["due"])
+        rows += json.loads(run("due_in_line", **asked).fetchone()["due"])
+        more = _in_turn({_Due(*row) for row in rows}.difference(turn), left, most - len(turn))
+        if not more:
             break
-        claims += _claimed(run, rows, lease, now + lease_s)
-        for row in rows:
-            if row["probes"]:
-                breaker.claimed(run, row["endpoint"], now)
+        turn += more
+    claims = _claimed(run, turn, lease, now + lease_s) if turn else []
+    for due in turn:
+        if due.endpoint in probed:
+            breaker.claimed(run, due.endpoint, now)
     return claims
 
 
-def _in_turn(due: Sequence[sqlite3.Row]) -> list[sqlite3.Row]:
-    """Of what is due, as much as its endpoints' shares allow, up to the first that a worker was killed with."""
-    taken: Counter[str] = Counter()
-    rows = []
-    for row in due:
-        if row["share"] is not None and taken[row["endpoint"]] >= row["share"]:
-            continue
-        taken[row["endpoint"]] += 1
-        rows.append(row)
-        if row["suspect"]:
-            break
-    return rows
+def _in_turn(due: Iterable[_Due], left: dict[str, int], most: int) -> list[_Due]:
+    """Of what is due, as much as is `left` to its endpoint, which becomes less, up to the first that a worker was killed with."""
+    turn: list[_Due] = []
+    for one in sorted(due):
+        if len(turn) < most and left[one.endpoint] > 0:
+            left[one.endpoint] -= 1
+            turn.append(one)
+            if one.is_suspect:
+                break
+    return turn
 
 
-def _claimed(run: Run, rows: Sequence[sqlite3.Row], lease: str, until: float) -> list[DeliveryClaim]:
-    ids = [row["id"] for row in rows]
-    claimed = {row["id"]: row for row in run("claim_deliveries", ids=json.dumps(ids), lease=lease, until=until)}
-    return [_claim(claimed[number]) for number in ids]
+def _claimed(run: Run, turn: list[_Due], lease: str, until: float) -> list[DeliveryClaim]:
+    ids = json.dumps([due.id for due in turn])
+    run("claim_deliveries", ids=ids, lease=lease, until=until)
+    lines: str = run("claimed_deliveries", ids=ids).fetchone()["lines"]
+    claims = {claim.id: claim for claim in map(_claim, lines.split("\n"))}
+    return [claims[due.id] for due in turn]
 
 
-def _claim(row: sqlite3.Row) -> DeliveryClaim:
-    record = json.loads(row["record"])
+def _claim(line: str) -> DeliveryClaim:
+    """From a line of `claimed_deliveries`."""
+    columns, event, payload = line.split("\t")
+    row: dict[str, Any] = json.loads(columns)
+    record = json.loads(event)
     return DeliveryClaim(
-        id=row["id"],
-        event=row["event"],
+        scheduled_attempts=row["attempts"] - row.pop("schedule_from"),
+        **row,
         scm=record["scm"],
         repository=record["path"],
-        service=row["service"],
-        endpoint=row["endpoint"],
-        attempts=row["attempts"],
-        scheduled_attempts=row["attempts"] - row["schedule_from"],
-        repeats=row["repeats"],
-        created_at=row["created_at"],
-        payload=row["payload"],
-        lease=row["lease"],
-        interrupted=row["interrupted"],
+        payload=payload,
         is_alert="alert" in record,
     )

@@ -1,7 +1,7 @@
 """How attempts ended, written down many at a time in one transaction, with what follows from it.
 
 Functions over a transaction of the outbox (`Database.write`); `run` runs a statement by its name. As many statements for a
-hundred as for one: each lets the pool's threads have the interpreter, and has to wait to get it back.
+hundred as for one, as in `due`.
 """
 
 from __future__ import annotations
@@ -43,14 +43,18 @@ def write_down(run: Run, now: float, ended: Sequence[Ended]) -> set[int]:
     Of the others another worker has the delivery, and only the attempt is recorded.
     """
     run("add_attempts", attempts=json.dumps([_attempt(end, now) for end in ended]))
-    finished = run("finish_deliveries", ended=json.dumps([_delivery(end) for end in ended]), now=now).fetchall()
-    held = {row["id"] for row in finished}
-    delivered = [end.claim.id for end in ended if end.outcome.verdict is Verdict.DELIVERED]
-    in_trouble = {row["id"] for row in run("in_trouble", ids=json.dumps(delivered))} if delivered else set()
+    deliveries = json.dumps([_delivery(end) for end in ended])
+    held = dict(json.loads(run("held_deliveries", ended=deliveries).fetchone()["held"]))
+    run("finish_deliveries", ended=deliveries, now=now)
+    has_failed = False  # one of them, which counts against its endpoint until the next is delivered
     for end in ended:
-        if end.claim.id in held and (end.outcome.verdict is not Verdict.DELIVERED or end.claim.id in in_trouble):
+        if end.claim.id not in held:
+            continue
+        is_delivered = end.outcome.verdict is Verdict.DELIVERED
+        if not is_delivered or has_failed or held[end.claim.id]:
             consequences.follow(run, end.claim, end.outcome, end.state, now)
-    return held
+        has_failed |= not is_delivered
+    return set(held)
 
 
 def _attempt(end: Ended, now: float) -> tuple[object, ...]:

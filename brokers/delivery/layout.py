@@ -36,6 +36,7 @@ from brokers.errors import PlacedError
 FILE_MODE = 0o600
 SOCKET_MODE = 0o660
 LOG = "worker.log"
+LOADED = "brokers.json"
 
 
 class UnsafeStateError(PlacedError):
@@ -65,7 +66,7 @@ PARTS = (
 )
 """In the order in which they are made."""
 
-FILES = (FILE, f"{FILE}-wal", f"{FILE}-shm", LOCK, LOG)
+FILES = (FILE, f"{FILE}-wal", f"{FILE}-shm", LOCK, LOG, LOADED)
 """Those of the worker alone, where they are there."""
 
 

@@ -47,7 +47,7 @@ UPDATE event SET
 WHERE state = 'leased' AND lease GLOB :leases;
 
 -- name: has_earlier
--- Whether an ordered delivery has a push before it that is unread or unfinished; due_deliveries asks the same. Alerts have sequence 0.
+-- Whether an ordered delivery has a push before it that is unread or unfinished; next_in_line asks the same. Alerts have sequence 0.
 SELECT 1 FROM delivery
 WHERE repository = :repository AND service = :service AND sequence < :sequence AND ordered = 1 AND state IN ('waiting', 'leased')
 UNION ALL
@@ -72,14 +72,14 @@ UNION ALL
 SELECT 'parked' FROM breaker WHERE endpoint = :endpoint AND open_until IS NOT NULL
 LIMIT 1;
 
--- name: due_deliveries
--- Passed over: services that are switched off, endpoints that have their share under lease already or whose breaker is open, and
--- ordered deliveries behind a push that is unread or unfinished. `share`: how many more its endpoint may have, one when its breaker
--- lets one through, which `probes`; NULL without an endpoint. `suspect`: a worker was killed with it.
+-- name: shares
+-- How many more deliveries the endpoints may have of which anything is known, in one row: [[endpoint, share, probes], ...]. One
+-- when its breaker lets one through, which `probes`; none while it is open.
 WITH busy (endpoint, n) AS (
     SELECT endpoint, count(*) FROM delivery WHERE state = 'leased' AND lease_until >= :now AND endpoint != '' GROUP BY endpoint
-), known (endpoint, share, probes) AS MATERIALIZED (
-    SELECT endpoint, :per_endpoint - n, 0 FROM busy WHERE endpoint NOT IN (SELECT endpoint FROM breaker)
+)
+SELECT json_group_array(json_array(endpoint, share, probes)) AS shares FROM (
+    SELECT endpoint, :per_endpoint - n AS share, 0 AS probes FROM busy WHERE endpoint NOT IN (SELECT endpoint FROM breaker)
     UNION ALL
     SELECT endpoint, CASE
         WHEN open_until > :now THEN 0
@@ -87,37 +87,46 @@ WITH busy (endpoint, n) AS (
         WHEN failures = 0 THEN min(:per_endpoint, :draining)
         ELSE :per_endpoint
         END - coalesce(n, 0), open_until IS NOT NULL
-    FROM breaker LEFT JOIN busy USING (endpoint)
-)
-SELECT
-    due.id, due.endpoint, due.interrupted OR due.state = 'leased' AS suspect,
-    CASE WHEN due.endpoint != '' THEN coalesce((SELECT share FROM known WHERE known.endpoint = due.endpoint), :per_endpoint) END AS share,
-    coalesce((SELECT probes FROM known WHERE known.endpoint = due.endpoint), 0) AS probes
-FROM (
-    SELECT * FROM (
-        SELECT id, endpoint, state, interrupted, next_at FROM delivery
-        WHERE ordered = 0 AND state IN ('waiting', 'leased') AND held = 0 AND next_at <= :now
-          AND (state = 'waiting' OR lease_until < :now)
-          AND endpoint NOT IN (SELECT endpoint FROM known WHERE share <= 0)
-        ORDER BY next_at, id LIMIT :most)
+    FROM breaker LEFT JOIN busy USING (endpoint));
+
+-- name: due_deliveries
+-- Of each endpoint but the `full` those that have been due longest, in one row: [[next_at, id, endpoint, suspect], ...], in no order.
+-- CROSS JOIN keeps the endpoints first.
+SELECT json_group_array(json_array(next_at, first.id, first.endpoint, interrupted)) AS due
+FROM waited_for CROSS JOIN delivery AS first ON first.id IN (
+    SELECT id FROM delivery INDEXED BY delivery_due
+    WHERE state = 'waiting' AND held = 0 AND ordered = 0 AND endpoint = waited_for.endpoint AND next_at <= :now
+    ORDER BY next_at, id LIMIT :most)
+WHERE waited_for.endpoint NOT IN (SELECT value FROM json_each(:full));
+
+-- name: due_in_line
+-- Likewise, the ordered deliveries whose turn it is, and those whose lease ran out; `suspect`: a worker was killed with it.
+SELECT json_group_array(json_array(next_at, id, endpoint, interrupted OR state = 'leased')) AS due FROM (
+    SELECT id, endpoint, state, interrupted, next_at FROM delivery
+    WHERE state = 'leased' AND lease_until < :now AND ordered = 0
+      AND held = 0 AND next_at <= :now AND endpoint NOT IN (SELECT value FROM json_each(:full))
     UNION ALL
     SELECT id, endpoint, state, interrupted, next_at FROM delivery
-    WHERE id IN (SELECT id FROM next_in_line) AND held = 0 AND next_at <= :now
-      AND (state = 'waiting' OR lease_until < :now)
-      AND endpoint NOT IN (SELECT endpoint FROM known WHERE share <= 0)
-) AS due
-ORDER BY due.next_at, due.id LIMIT :most;
+    WHERE id IN (SELECT id FROM next_in_line) AND (state = 'waiting' OR lease_until < :now)
+      AND held = 0 AND next_at <= :now AND endpoint NOT IN (SELECT value FROM json_each(:full)));
 
 -- name: claim_deliveries
--- `ids` is a list of numbers. Each gets a lease of its own. Without CAST, RETURNING would look through all events (SQLite 3.40).
+-- `ids` is a list of numbers. Each gets a lease of its own.
 UPDATE delivery SET
     state = 'leased', lease = :lease || '-' || id, lease_until = :until, attempts = attempts + 1,
     interrupted = interrupted + (state = 'leased')
-WHERE id IN (SELECT value FROM json_each(:ids))
-RETURNING
-    id, event, service, endpoint, attempts, interrupted, schedule_from, repeats, created_at, lease,
-    (SELECT record FROM event WHERE event.id = CAST(delivery.event AS TEXT)) AS record,
-    (SELECT payload FROM event WHERE event.id = CAST(delivery.event AS TEXT)) AS payload;
+WHERE id IN (SELECT value FROM json_each(:ids));
+
+-- name: claimed_deliveries
+-- Of `ids`, in no order, in one row: a line each, and in it, between tabs, which JSON writes as escapes, the columns of the delivery,
+-- the event's record and its payload.
+SELECT group_concat(
+    json_object(
+        'id', delivery.id, 'event', event, 'service', service, 'endpoint', endpoint, 'attempts', delivery.attempts,
+        'interrupted', delivery.interrupted, 'schedule_from', schedule_from, 'repeats', repeats,
+        'created_at', delivery.created_at, 'lease', delivery.lease)
+    || char(9) || record || char(9) || payload, char(10)) AS lines
+FROM delivery JOIN event ON event.id = delivery.event WHERE delivery.id IN (SELECT value FROM json_each(:ids));
 
 -- name: add_attempts
 -- `attempts` is [[delivery, number, started_at, duration_s, outcome, reason, details], ...]. Recorded even when the lease was lost:
@@ -127,6 +136,16 @@ SELECT
     delivery.id, json_extract(value, '$[1]'), json_extract(value, '$[2]'), json_extract(value, '$[3]'),
     json_extract(value, '$[4]'), json_extract(value, '$[5]'), json_extract(value, '$[6]')
 FROM json_each(:attempts) JOIN delivery ON delivery.id = json_extract(value, '$[0]');
+
+-- name: held_deliveries
+-- Of `ended`, [[id, lease, ...], ...], those whose lease holds, in one row: [[id, in trouble], ...]. In trouble: something is held
+-- against the endpoint or the service.
+SELECT json_group_array(json_array(delivery.id,
+    endpoint IN (SELECT endpoint FROM breaker) OR EXISTS (
+        SELECT 1 FROM service
+        WHERE service.repository = delivery.repository AND name = delivery.service AND failing_since IS NOT NULL))) AS held
+FROM json_each(:ended) AS given JOIN delivery ON delivery.id = json_extract(given.value, '$[0]')
+WHERE lease = json_extract(given.value, '$[1]') AND state = 'leased';
 
 -- name: finish_deliveries
 -- `ended` is [[id, lease, state, reason, note, next_at], ...]. Those whose lease was lost stay as they are.
@@ -138,8 +157,7 @@ FROM (
         json_extract(value, '$[0]') AS id, json_extract(value, '$[1]') AS lease, json_extract(value, '$[2]') AS state,
         json_extract(value, '$[3]') AS reason, json_extract(value, '$[4]') AS note, json_extract(value, '$[5]') AS next_at
     FROM json_each(:ended)) AS ended
-WHERE delivery.id = ended.id AND delivery.lease = ended.lease AND delivery.state = 'leased'
-RETURNING id;
+WHERE delivery.id = ended.id AND delivery.lease = ended.lease AND delivery.state = 'leased';
 
 -- name: release_event
 UPDATE event SET state = 'waiting', attempts = attempts - 1, lease = NULL, lease_until = NULL
@@ -237,17 +255,18 @@ INSERT OR IGNORE INTO service (repository, name, failing_since, disabled_at, dis
 VALUES (:repository, :name, :failing_since, :disabled_at, :disabled_by, :disabled_why, :alerted_at);
 
 -- name: next_due
--- When the first of what waits is due. Neither deliveries of services that are switched off are, nor ordered ones that due_deliveries
--- passes over, whatever their time says. Each row is the first of its index that will do.
+-- When the first of what waits is due. Neither deliveries of services that are switched off are, nor ordered ones that have
+-- not their turn, whatever their time says. Each row is the first of its index that will do.
 SELECT min(due) AS due FROM (
     SELECT min(CASE state WHEN 'leased' THEN lease_until ELSE next_at END) AS due FROM event WHERE state IN ('waiting', 'leased')
     UNION ALL
     SELECT min(max(lease_until, coalesce((SELECT open_until FROM breaker WHERE breaker.endpoint = delivery.endpoint), 0)))
     FROM delivery WHERE state = 'leased' AND held = 0
     UNION ALL
-    SELECT * FROM (
-        SELECT next_at FROM delivery
-        WHERE ordered = 0 AND state IN ('waiting', 'leased') AND held = 0 AND state = 'waiting' ORDER BY next_at LIMIT 1)
+    SELECT min((
+        SELECT min(next_at) FROM delivery INDEXED BY delivery_due
+        WHERE state = 'waiting' AND held = 0 AND ordered = 0 AND endpoint = waited_for.endpoint))
+    FROM waited_for
     UNION ALL
     SELECT next_at FROM delivery WHERE id IN (SELECT id FROM next_in_line) AND held = 0 AND state = 'waiting');
 
@@ -256,8 +275,8 @@ SELECT min(due) AS due FROM (
 SELECT
     (SELECT count(*) FROM event
      WHERE state IN ('waiting', 'leased') AND ((state = 'waiting' AND next_at <= :now) OR (state = 'leased' AND lease_until < :now)))
-    + (SELECT count(*) FROM delivery
-       WHERE state IN ('waiting', 'leased') AND held = 0 AND ordered IN (0, 1) AND ((state = 'waiting' AND next_at <= :now) OR (state = 'leased' AND lease_until < :now)))
+    + (SELECT count(*) FROM delivery WHERE state = 'waiting' AND held = 0 AND next_at <= :now)
+    + (SELECT count(*) FROM delivery WHERE state = 'leased' AND held = 0 AND lease_until < :now)
     AS n;
 
 -- name: count_waiting
@@ -498,13 +517,6 @@ DELETE FROM breaker WHERE endpoint = :endpoint AND open_until IS NULL AND NOT EX
     SELECT 1 FROM delivery
     WHERE delivery.endpoint = breaker.endpoint AND state = 'waiting' AND next_at <= :now
       AND breaker.failures = 0 AND delivery.created_at < breaker.since);
-
--- name: in_trouble
--- Those of `ids` against whose endpoint or service anything is held.
-SELECT delivery.id FROM json_each(:ids) AS given JOIN delivery ON delivery.id = given.value
-WHERE endpoint IN (SELECT endpoint FROM breaker) OR EXISTS (
-    SELECT 1 FROM service
-    WHERE service.repository = delivery.repository AND name = delivery.service AND failing_since IS NOT NULL);
 
 -- name: note_service_up
 UPDATE service SET failing_since = NULL WHERE repository = :repository AND name = :service AND failing_since IS NOT NULL;

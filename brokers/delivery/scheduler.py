@@ -22,6 +22,7 @@ from brokers.delivery.claims import Claim, DeliveryClaim, EventClaim
 from brokers.delivery.database import CorruptOutboxError, FullDiskError, MovedOutboxError
 from brokers.delivery.deliveries import CONFIGURE_TIMEOUT_S, Deliveries
 from brokers.delivery.intake import take_in
+from brokers.delivery.loaded import Teller
 from brokers.delivery.outbox import Outbox, OutboxError
 from brokers.delivery.pool import Job, Pool
 from brokers.delivery.readings import READ_TIMEOUT_S, Readings
@@ -78,6 +79,7 @@ class Scheduler:
         """What a worker was killed with, until it can run alone."""
         self._renew_at = 0.0
         self._rounds = Rounds(worker, outbox, bell.ring)
+        self._brokers = Teller(worker.state_dir)
         self._upkeep = Upkeep(outbox, worker.state_dir, worker.limits.keep_days * DAY_S)
         self._busy_at = time.monotonic()
         self._clock_ahead_s = worker.clock() - time.monotonic()
@@ -114,6 +116,7 @@ class Scheduler:
                     log.warning("%s: %s; trying again in %d s", type(error).__name__, visible(str(error)), SCAN_S)
                     wait_s = SCAN_S
                 self._tell_manager()
+                self._brokers.tell()
                 if self._bell.wait(min(wait_s, self._worker.notifier.feed_in_s)):
                     self._scan_at = 0.0
             self._wind_up()

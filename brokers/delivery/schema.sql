@@ -72,12 +72,24 @@ CREATE TABLE delivery (
     UNIQUE (event, service)
 );
 
-CREATE INDEX delivery_due ON delivery (ordered, next_at, id) WHERE state IN ('waiting', 'leased') AND held = 0;
+CREATE INDEX delivery_due ON delivery (endpoint, next_at, id) WHERE state = 'waiting' AND held = 0 AND ordered = 0;
 CREATE INDEX delivery_line ON delivery (repository, service, sequence) WHERE ordered = 1 AND state IN ('waiting', 'leased');
 CREATE INDEX delivery_of ON delivery (repository, service, sequence);
 CREATE INDEX delivery_leased ON delivery (lease_until) WHERE state = 'leased';
 CREATE INDEX delivery_at ON delivery (endpoint, next_at) WHERE state = 'waiting';
 CREATE INDEX delivery_expiry ON delivery (expires_at) WHERE state = 'waiting';
+
+-- The endpoints ('' too) for which unordered deliveries wait. Each step is one search of the index, however many wait for one endpoint.
+CREATE VIEW waited_for AS
+WITH RECURSIVE place (endpoint) AS (
+    SELECT min(endpoint) FROM delivery INDEXED BY delivery_due WHERE state = 'waiting' AND held = 0 AND ordered = 0
+    UNION ALL
+    SELECT (
+        SELECT min(delivery.endpoint) FROM delivery INDEXED BY delivery_due
+        WHERE state = 'waiting' AND held = 0 AND ordered = 0 AND delivery.endpoint > place.endpoint)
+    FROM place WHERE place.endpoint IS NOT NULL
+)
+SELECT endpoint FROM place WHERE endpoint IS NOT NULL;
 
 -- Of each service with unfinished ordered deliveries, in each repository, the first of them, if no push before it is unread. Each
 -- step of `line` is one search of its index, however many wait behind.

@@ -9,6 +9,7 @@ STATE_DIR/
     worker.lock        held by the one worker
     oberon.sock        wakes it
     worker.log         what it said
+    brokers.json       which broker files it has loaded
 
 It is its user's alone, or shared: prepared by `oberon init --group` for hooks that run as many users (`layout.py`).
 """

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from typing import Any
 
 DEFAULT_TIMEOUT_S = 30.0
 KEPT_BYTES = 8 * 1024  # of a request or response in the record, as GitLab keeps
@@ -29,6 +30,10 @@ class Exchange:
     status: int | None = None
     """HTTP status or SMTP code; None if none came."""
     duration_s: float = 0.0
+
+    def to_record(self) -> dict[str, Any]:
+        """By the names of the fields."""
+        return {name: getattr(self, name) for name in self.__slots__}
 
 
 @dataclass(slots=True)

@@ -1,9 +1,21 @@
--- From version 3: of the ordered deliveries of a service just the first is looked at.
+-- From version 3: of the ordered deliveries of a service just the first is looked at, of those for one endpoint the first few.
 
 DROP INDEX delivery_due;
-CREATE INDEX delivery_due ON delivery (ordered, next_at, id) WHERE state IN ('waiting', 'leased') AND held = 0;
+CREATE INDEX delivery_due ON delivery (endpoint, next_at, id) WHERE state = 'waiting' AND held = 0 AND ordered = 0;
 CREATE INDEX delivery_line ON delivery (repository, service, sequence) WHERE ordered = 1 AND state IN ('waiting', 'leased');
 CREATE INDEX event_unread ON event (repository, sequence) WHERE state IN ('waiting', 'leased');
+
+-- The endpoints ('' too) for which unordered deliveries wait. Each step is one search of the index, however many wait for one endpoint.
+CREATE VIEW waited_for AS
+WITH RECURSIVE place (endpoint) AS (
+    SELECT min(endpoint) FROM delivery INDEXED BY delivery_due WHERE state = 'waiting' AND held = 0 AND ordered = 0
+    UNION ALL
+    SELECT (
+        SELECT min(delivery.endpoint) FROM delivery INDEXED BY delivery_due
+        WHERE state = 'waiting' AND held = 0 AND ordered = 0 AND delivery.endpoint > place.endpoint)
+    FROM place WHERE place.endpoint IS NOT NULL
+)
+SELECT endpoint FROM place WHERE endpoint IS NOT NULL;
 
 -- Of each service with unfinished ordered deliveries, in each repository, the first of them, if no push before it is unread. Each
 -- step of `line` is one search of its index, however many wait behind.
