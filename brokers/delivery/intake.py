@@ -3,14 +3,67 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Sequence
 
 from brokers.delivery import spool, statedir
+from brokers.delivery.database import FullDiskError
 from brokers.delivery.outbox import Outbox
 from payload.push import Event, MalformedEventError
 from payload.text import visible
 
 log = logging.getLogger("oberon.worker")
+
+SCAN_S = 5.0
+FILES_AT_A_TIME = 50  # taken out of the spool, before deliveries have their turn
+
+
+class Intake:
+    """What a worker takes out of the spool: when a hook has rung, and every SCAN_S."""
+
+    def __init__(self, outbox: Outbox, state_dir: str) -> None:
+        self._outbox = outbox
+        self._state_dir = state_dir
+        self._left: set[str] = set()
+        """Files that could not be taken in."""
+        self.due_at = 0.0
+        """When the spool is looked through next, on time.monotonic()'s clock."""
+
+    def look(self) -> None:
+        """At once: a hook has rung."""
+        self.due_at = 0.0
+
+    def has_new(self) -> bool:
+        """Whether anything is in the spool that was not there, or could be read, when it was last looked through.
+
+        Raises OSError if it cannot be listed.
+        """
+        return not self._left.issuperset(spool.waiting(self._state_dir))
+
+    def go_on(self) -> FullDiskError | None:
+        """Take in the next files, if that is due. What is returned hindered it, but is no reason not to go on: what is in the
+        spool is safe there.
+
+        Raises OSError if the spool cannot be listed, OutboxError.
+        """
+        now = time.monotonic()
+        if now < self.due_at:
+            return None
+        paths = spool.waiting(self._state_dir)
+        fresh = [path for path in paths if path not in self._left]
+        turn = (fresh + [path for path in paths if path in self._left])[:FILES_AT_A_TIME]
+        self.due_at = now + SCAN_S
+        try:
+            left = take_in(self._outbox, self._state_dir, turn)
+        except FullDiskError as error:
+            return error
+        if len(fresh) > FILES_AT_A_TIME:
+            self.due_at = 0.0
+        # One file that cannot be read or moved now (too many open files, say) holds up no other.
+        for path in left.keys() - self._left:
+            log.warning("left in the spool: %s", visible(str(left[path])))
+        self._left = self._left.intersection(paths).difference(turn).union(left)
+        return None
 
 
 def take_in(outbox: Outbox, state_dir: str, paths: Sequence[str]) -> dict[str, OSError]:

@@ -16,12 +16,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from brokers.delivery import spool
 from brokers.delivery.bell import Bell
 from brokers.delivery.claims import Claim, DeliveryClaim, EventClaim
 from brokers.delivery.database import CorruptOutboxError, FullDiskError, MovedOutboxError
 from brokers.delivery.deliveries import CONFIGURE_TIMEOUT_S, Deliveries
-from brokers.delivery.intake import take_in
+from brokers.delivery.intake import SCAN_S, Intake
 from brokers.delivery.loaded import Teller
 from brokers.delivery.outbox import Outbox, OutboxError
 from brokers.delivery.pool import Job, Pool
@@ -37,8 +36,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("oberon.worker")
 
 DAY_S = 86_400.0
-SCAN_S = 5.0
-FILES_AT_A_TIME = 50  # taken out of the spool, before deliveries have their turn
 LEASE_S = 60.0
 STOP_S = 10.0  # how long a stopping worker lets attempts come to their end
 CLOCK_JUMP_S = 5.0
@@ -83,12 +80,7 @@ class Scheduler:
         self._upkeep = Upkeep(outbox, worker.state_dir, worker.limits.keep_days * DAY_S)
         self._busy_at = time.monotonic()
         self._clock_ahead_s = worker.clock() - time.monotonic()
-        self._left: set[str] = set()
-        """Files of the spool that could not be taken in."""
-        self._more = False
-        """Whether the spool has files that have not had their turn."""
-        self._scan_at = 0.0
-        """When the spool is looked through next, on time.monotonic()'s clock; sooner if a hook rings."""
+        self._intake = Intake(outbox, worker.state_dir)
         self._ended: list[Job] = []
         """Jobs whose ends are still to be written down."""
 
@@ -118,22 +110,22 @@ class Scheduler:
                 self._tell_manager()
                 self._brokers.tell()
                 if self._bell.wait(min(wait_s, self._worker.notifier.feed_in_s)):
-                    self._scan_at = 0.0
+                    self._intake.look()
             self._wind_up()
         finally:
             self._rounds.close()
             self._pool.close()
 
     def has_new(self) -> bool:
-        """Whether anything is in the spool that was not there, or could be read, when it was last looked through."""
-        return not self._left.issuperset(spool.waiting(self._worker.state_dir))
+        """As of `Intake`."""
+        return self._intake.has_new()
 
     def _turn(self, *, drain: bool) -> bool:
         """Once round; whether the worker may leave."""
         if not self._has_begun:
             self._take_over()
         self._housekeep()
-        full = self._ingest() if self._more or time.monotonic() >= self._scan_at else None
+        full = self._intake.go_on()
         self._ended += self._pool.collect()
         if self._pool.is_exhausted:
             raise PoolExhausted
@@ -154,27 +146,6 @@ class Scheduler:
         if ended:
             log.warning("a worker was killed: %d pushes and deliveries that it had under way are tried again", ended)
         self._has_begun = True
-
-    # ------------------------------------------------------------------------------------------------------ spool to outbox
-
-    def _ingest(self) -> FullDiskError | None:
-        """What is returned hindered it, but is no reason not to go on: what is in the spool is safe there."""
-        paths = spool.waiting(self._worker.state_dir)
-        fresh = [path for path in paths if path not in self._left]
-        turn = (fresh + [path for path in paths if path in self._left])[:FILES_AT_A_TIME]
-        try:
-            left = take_in(self._outbox, self._worker.state_dir, turn)
-        except FullDiskError as error:
-            return error
-        finally:
-            self._scan_at = time.monotonic() + SCAN_S
-            self._more = False
-        self._more = len(fresh) > FILES_AT_A_TIME
-        # One file that cannot be read or moved now (too many open files, say) holds up no other.
-        for path in left.keys() - self._left:
-            log.warning("left in the spool: %s", visible(str(left[path])))
-        self._left = self._left.intersection(paths).difference(turn).union(left)
-        return None
 
     # ------------------------------------------------------------------------------------------------------ outbox to pool
 
@@ -284,15 +255,13 @@ class Scheduler:
             idle_s = self._worker.limits.idle_s
             return idle_s is not None and due_at is None and time.monotonic() - self._busy_at >= idle_s
         if self.has_new():
-            self._scan_at = 0.0
+            self._intake.look()
             return False
         return due_at is None or due_at > self._worker.clock()
 
     def _wait_s(self) -> float:
-        if self._more:
-            return 0.0
         now = time.monotonic()
-        waits = [self._scan_at - now]
+        waits = [self._intake.due_at - now]
         # Without a free thread nothing begins before one of the jobs has ended, and that rings.
         due_at = self._outbox.next_due_at() if self._pool.free else math.inf
         if due_at is None:

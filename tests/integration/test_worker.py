@@ -343,7 +343,7 @@ def test_a_file_that_cannot_be_read_now_holds_up_no_other(server, state_dir, fil
 
 def test_files_that_are_stuck_take_no_turn_from_fresh_ones(server, state_dir, file, monkeypatch):
     service(server, "record", file)
-    monkeypatch.setattr("brokers.delivery.scheduler.FILES_AT_A_TIME", 2)
+    monkeypatch.setattr("brokers.delivery.intake.FILES_AT_A_TIME", 2)
     stuck = [push_event(server, state_dir, number) for number in (1, 2, 3)]
     for number in range(4, 9):
         push_event(server, state_dir, number)
