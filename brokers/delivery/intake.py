@@ -52,13 +52,11 @@ class Intake:
         paths = spool.waiting(self._state_dir)
         fresh = [path for path in paths if path not in self._left]
         turn = (fresh + [path for path in paths if path in self._left])[:FILES_AT_A_TIME]
-        self.due_at = now + SCAN_S
         try:
             left = take_in(self._outbox, self._state_dir, turn)
         except FullDiskError as error:
             return error
-        if len(fresh) > FILES_AT_A_TIME:
-            self.due_at = 0.0
+        self.due_at = now if len(fresh) > FILES_AT_A_TIME else now + SCAN_S
         # One file that cannot be read or moved now (too many open files, say) holds up no other.
         for path in left.keys() - self._left:
             log.warning("left in the spool: %s", visible(str(left[path])))
