@@ -1,60 +1,28 @@
-"""BaseBroker, what every broker is a subclass of, and Field, how it declares its settings."""
+"""BaseBroker, what every broker is a subclass of, and the metaclass that registers it."""
 
 from __future__ import annotations
 
 import hashlib
 import inspect
-import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from copy import copy
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-from brokers import registry
+from brokers import registry, thread_locals
 from brokers.config import SERVICE_OPTIONS, Entry, ServiceSettings, unknown_key
 from brokers.errors import BrokerLoadError, ConfigError
+from brokers.fields import Field, by_key
 from brokers.secrets import SECRET_WORDS, SHORTEST_MASKED, Resolver, is_reference, login_of
-from brokers.values import TYPES, convert
+
+__all__ = ["NEEDS", "BaseBroker", "BrokerType", "Field"]
 
 T = TypeVar("T")
 
 NEEDS = frozenset({"diff"})
 """What a broker may ask the reader for."""
 
-_OWN_VERSION_DIGITS = 12
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """One setting that a broker understands.
-
-    `payload['service']` has it under its name in lower case, converted to `type`. Types (`brokers.config` holds the
-    table): string, boolean, integer, count (from 1 upward), duration (seconds, as a number), bytes, list, url, choice.
-    """
-
-    name: str
-    required: bool = False
-    default: Any = None
-    """The value, already of the type, when it is not configured."""
-    type: str = "string"
-    secret: bool = False
-    """Masked wherever it could be shown or kept."""
-    choices: tuple[str, ...] = ()
-    """For `type='choice'`."""
-    help: str = ""
-
-    def __post_init__(self) -> None:
-        if not self.name:
-            raise ValueError("a field has no name")
-        if self.type not in TYPES:
-            raise ValueError(f"the field {self.name} has no type {self.type!r}; there are: {', '.join(TYPES)}")
-        if self.type == "choice" and not self.choices:
-            raise ValueError(f"the field {self.name} has no choices")
-
-    @property
-    def key(self) -> str:
-        """The name in the payload and, in any case, in the configuration."""
-        return self.name.lower()
+_VERSION_DIGITS = 12
 
 
 class BrokerType(type):
@@ -69,9 +37,13 @@ class BrokerType(type):
             raise BrokerLoadError(place, flaw)
         broker_name = namespace.get("name") or name.lower().removesuffix("broker") or name.lower()
         registry.check(broker_name, place)
+        collected = registry.collected(cls.__module__)
         cls.name = broker_name
-        cls.version = str(namespace.get("version") or _version_of(cls))
-        registry.register(cls.name, cls.version, cls)  # type: ignore[arg-type]  # likewise
+        cls.version = str(namespace.get("version") or (_version_of(cls) if collected is None else collected.version))
+        if collected is None:
+            registry.register(cls.name, cls.version, cls)  # type: ignore[arg-type]  # likewise
+        else:
+            collected.classes.append(cls)  # type: ignore[arg-type]  # likewise
 
 
 class BaseBroker(metaclass=BrokerType):
@@ -108,21 +80,25 @@ class BaseBroker(metaclass=BrokerType):
         `resolve` follows references to secrets (`brokers.config.resolver`); without it they are left as they stand,
         and not checked, so that a diagnosis never reads one.
         """
-        values: dict[str, Any] = {row.key: row.default for row in cls.fields if row.default is not None}
-        rows = {row.key: row for row in cls.fields}
+        values: dict[str, Any] = {row.key: copy(row.default) for row in cls.fields if row.default is not None}
+        rows = by_key(cls.fields)
         problems: list[ConfigError] = []
-        for key, entry in service.fields.items():
-            if rows and key not in rows:
+        missing = {row.key: row for row in cls.fields if row.required and row.default is None}
+        for written, entry in service.fields.items():
+            row = rows.get(written)
+            if rows and row is None:
                 problems.append(unknown_key(entry, [*sorted(row.name for row in cls.fields), *_EVERY_SERVICES]))
                 continue
+            key = written if row is None else row.key
             try:
-                values[key] = _value_of(entry, rows.get(key), resolve)
+                values[key] = _value_of(entry, row, resolve)
             except ValueError as error:
-                row = rows.get(key)
                 shown = repr(entry.value) if row is not None and not row.secret and row.type != "url" else "the value"
                 problems.append(
                     ConfigError(f"{shown} is not right", setting=entry.setting, origin=entry.origin, remedy=str(error))
                 )
+            if values.get(key) != "":
+                missing.pop(key, None)
         problems += [
             ConfigError(
                 f"the broker {cls.name} needs it",
@@ -130,8 +106,7 @@ class BaseBroker(metaclass=BrokerType):
                 origin=service.origins.get("broker", ""),
                 remedy=f"set it: {row.help}" if row.help else "set it",
             )
-            for row in cls.fields
-            if row.required and row.key not in service.fields
+            for row in missing.values()
         ]
         return values, problems
 
@@ -144,29 +119,24 @@ class BaseBroker(metaclass=BrokerType):
         rows = {row.key: row for row in cls.fields}
         found: list[str] = []
         for key, value in values.items():
-            if not isinstance(value, str):
-                continue
-            entry = service.fields.get(key)
+            entry = service.fields.get(key) or service.fields.get(key.replace("_", "-"))
             sounds_so = not rows and any(word in key for word in SECRET_WORDS)
-            if (key in rows and rows[key].secret) or sounds_so or (entry is not None and is_reference(entry.value)):
-                found.append(value)
-            found += login_of(value)
+            is_secret = (key in rows and rows[key].secret) or sounds_so or (entry is not None and is_reference(entry.value))
+            for part in value if isinstance(value, list) else [value]:
+                if is_secret and not isinstance(part, bool):
+                    found.append(str(part))
+                found += login_of(str(part))
         return [secret for secret in found if len(secret) >= SHORTEST_MASKED]
 
     def get_local(self, name: str, factory: Callable[[], T]) -> T:
-        """This thread's own instance of `factory()`, made once per thread and broker version.
+        """This thread's own instance of `factory()`, made once per thread and broker class, that is name and version.
 
-        So what a session learns - cookies, authentication, caches - never reaches another thread.
+        So what a session learns - cookies, authentication, caches - never reaches another thread, nor another broker that
+        has the same `name` for its own. If the instance has a method `close`, that is called when the thread ends, or when
+        another version has taken the broker's place and no delivery runs with this one any more; then in another thread.
         """
-        held: dict[tuple[str, str, str], Any] = _local.__dict__.setdefault("held", {})
-        key = (type(self).name, type(self).version, name)
-        if key not in held:
-            held[key] = factory()
-        instance: T = held[key]
-        return instance
+        return thread_locals.get(type(self), name, factory)
 
-
-_local = threading.local()
 
 _EVERY_SERVICES = tuple(option.name for option in SERVICE_OPTIONS)
 
@@ -202,11 +172,11 @@ def _flaw_of_fields(fields: Sequence[object]) -> str | None:
     for row in fields:
         if not isinstance(row, Field):
             return f"fields holds {row!r}, which is no Field"
-        if row.key in seen:
+        if not seen.isdisjoint(by_key([row])):
             return f"has two fields named {row.key}"
         if row.key in {name.lower() for name in _EVERY_SERVICES}:
             return f"the field {row.name} would never arrive: every service has a setting of that name"
-        seen.add(row.key)
+        seen.update(by_key([row]))
     return None
 
 
@@ -220,12 +190,19 @@ def _takes(function: Callable[..., object], *arguments: object) -> bool:
 
 def _value_of(entry: Entry, row: Field | None, resolve: Resolver | None) -> Any:
     raw = "true" if entry.value is None else entry.value
-    if is_reference(raw):
+    is_hidden = is_reference(raw)
+    if is_hidden:
         if resolve is None:
             return raw
         raw = resolve(raw)
-    value = raw if row is None else convert(raw, row.type, row.choices)
-    return list(value) if isinstance(value, tuple) else value  # the payload holds what JSON has
+    if row is None:
+        return raw
+    try:
+        return row.value(raw)
+    except ValueError as error:
+        if raw and (is_hidden or row.secret):
+            raise ValueError(str(error).replace(raw, "****")) from None
+        raise
 
 
 def _file_of(cls: type) -> str:
@@ -240,4 +217,9 @@ def _version_of(cls: type) -> str:
         source = Path(inspect.getfile(cls)).read_bytes()
     except (TypeError, OSError):
         return "0"
-    return hashlib.sha256(source).hexdigest()[:_OWN_VERSION_DIGITS]
+    return version_of(source)
+
+
+def version_of(source: bytes) -> str:
+    """What the broker classes of a file are told apart by that set no `version`."""
+    return hashlib.sha256(source).hexdigest()[:_VERSION_DIGITS]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 from brokers.errors import BrokerLoadError
 
@@ -13,6 +15,35 @@ if TYPE_CHECKING:
 
 _lock = threading.Lock()
 _versions: dict[str, dict[str, type[BaseBroker]]] = {}
+_here = threading.local()
+
+
+@dataclass(slots=True)
+class Collected:
+    """The broker classes of one module that is being run."""
+
+    module: str
+    version: str
+    """Of those that set none."""
+    classes: list[type[BaseBroker]] = field(default_factory=list)
+    """In the order in which they were made."""
+
+
+@contextmanager
+def collecting(module: str, version: str) -> Iterator[Collected]:
+    """Within it, this thread's new classes of `module` are not registered but collected: it may fail before it ends."""
+    before = getattr(_here, "collected", None)
+    _here.collected = Collected(module, version)
+    try:
+        yield _here.collected
+    finally:
+        _here.collected = before
+
+
+def collected(module: str) -> Collected | None:
+    """Where this thread's new classes of `module` go; None: they are registered."""
+    found: Collected | None = getattr(_here, "collected", None)
+    return found if found is not None and found.module == module else None
 
 
 def register(name: str, version: str, broker: type[BaseBroker]) -> None:
@@ -42,12 +73,13 @@ def names() -> list[str]:
         return sorted(_versions)
 
 
-def forget(name: str, version: str) -> None:
-    """Take one version out: its file was removed, or did not load to the end."""
+def forget(name: str, version: str, broker: type[BaseBroker] | None = None) -> None:
+    """Take one version out: its file was changed or removed. With `broker`, only if that is its class."""
     with _lock:
-        if version in _versions.get(name, {}):
-            del _versions[name][version]
-            if not _versions[name]:
+        held = _versions.get(name, {})
+        if version in held and broker in (None, held[version]):
+            del held[version]
+            if not held:
                 del _versions[name]
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import quote, quote_plus, unquote
 
 REFERENCES = ("file", "env", "credential")
 
@@ -17,6 +18,8 @@ SECRET_WORDS = ("pass", "secret", "token", "key")
 """In a setting's name, where no field says what it is."""
 SHORTEST_MASKED = 4  # masking every "a" of a one-letter password would tell more than it hides
 
+_LEFT_AS_THEY_ARE = ("", "/", "!#$%&'()*+,/:;=?@[]~")
+"""Characters that are not percent-encoded: in a part of a path or query, in a path, in an address that `requests` mends."""
 _LOGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#\s:@]*:([^/?#\s@]+)@", re.IGNORECASE)
 
 
@@ -30,6 +33,22 @@ def login_of(value: str) -> list[str]:
     """The password of `scheme://user:password@`, as written and as it is meant; [] if there is none."""
     written = _LOGIN.findall(value)
     return list(dict.fromkeys([*written, *map(unquote, written)]))
+
+
+def spellings(secrets: Iterable[str]) -> list[str]:
+    """Each secret as it is, and as addresses, forms and JSON write it; the longest first, so that none hides a longer one's end."""
+    found = {
+        written
+        for secret in secrets
+        for written in (
+            secret,
+            *(quote(secret, safe=left) for left in _LEFT_AS_THEY_ARE),
+            quote_plus(secret),
+            json.dumps(secret)[1:-1],
+            json.dumps(secret, ensure_ascii=False)[1:-1],
+        )
+    }
+    return sorted(found, key=lambda written: (-len(written), written))
 
 
 def resolver(environ: Mapping[str, str]) -> Resolver:

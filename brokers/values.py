@@ -210,6 +210,7 @@ def _template(kind: str) -> Callable[[str], str]:
 
 TYPES: Mapping[str, Callable[[str], Any]] = {
     "string": _string,
+    "secret": _string,
     "boolean": _boolean,
     "integer": _integer,
     "count": _count,
@@ -234,12 +235,12 @@ TYPES: Mapping[str, Callable[[str], Any]] = {
 
 
 def convert(raw: str, type_name: str, choices: Sequence[str] = ()) -> Any:
-    """`raw` as a value of the type (key of `TYPES`). Raises ValueError whose text is what would have been right."""
+    """`raw` as a value of the type (key of `TYPES`); one of `choices` in any case, if there are some. Raises ValueError whose text is what would have been right."""
     value = TYPES[type_name](raw)
     if choices:
-        lowered = str(value).strip().lower()
-        if lowered not in choices:
+        chosen = next((choice for choice in choices if choice.lower() == str(value).strip().lower()), None)
+        if chosen is None:
             told = " or ".join(choices) if len(choices) <= _FEW else f"one of {', '.join(choices)}"
             raise ValueError(f"write {told}")
-        return lowered
+        return chosen
     return value

@@ -17,6 +17,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from brokers import thread_locals
+
 MAX_ABANDONED_PER_SLOT = 4
 
 
@@ -151,8 +153,14 @@ class Pool:
         self._threads = 0
 
     def _start_thread(self) -> None:
-        threading.Thread(target=self._loop, name="oberon-pool", daemon=True).start()
+        threading.Thread(target=self._run, name="oberon-pool", daemon=True).start()
         self._threads += 1
+
+    def _run(self) -> None:
+        try:
+            self._loop()
+        finally:
+            thread_locals.end_thread()
 
     def _loop(self) -> None:
         while (job := self._jobs.get()) is not None:

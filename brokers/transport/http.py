@@ -46,7 +46,7 @@ class Response:
     headers: Mapping[str, str] = field(default_factory=dict)
     """By name, in any case; several of one name are joined by `, `."""
     body: bytes = b""
-    """The first KEPT_BYTES, as they came."""
+    """The first KEPT_BYTES, or as many as were asked for, as they came."""
     reason: str = ""
     """The status line's words; '' if it has none."""
 
@@ -66,12 +66,14 @@ def request(
     data: bytes | None = None,
     headers: Mapping[str, str] | None = None,
     auth: tuple[str, str] | None = None,
+    max_body_bytes: int = KEPT_BYTES,
 ) -> Response:
     """The answer to one request, whatever its status (`check` judges that).
 
     `auth` is (user, password) for basic authentication; without it, what stands before the `@` of `url` is. Whither the
-    request goes, how long it is and whether its connection is kept is never taken from `headers`. A body that has not
-    come in full by the deadline is cut there: with the status and headers the service has answered.
+    request goes, how long it is and whether its connection is kept is never taken from `headers`. Of the answer's body
+    `max_body_bytes` are read. One that has not come in full by the deadline is cut there: with the status and headers
+    the service has answered.
     Raises DeliveryFailed when no whole answer comes, PermanentFailure for what can never be sent.
     """
     from brokers.transport import http_request
@@ -82,7 +84,7 @@ def request(
     call.exchanges.append(record)
     started = time.monotonic()
     try:
-        response = Response(_OK, reason="OK") if call.dry_run else _sent(prepared, call)
+        response = Response(_OK, reason="OK") if call.dry_run else _sent(prepared, call, max_body_bytes)
     finally:
         record.duration_s = time.monotonic() - started
     record.status = response.status
@@ -140,7 +142,7 @@ def retry_after_s(value: str) -> float | None:
     return min(max(wait_s, 0.0), _LONGEST_WAIT_S)
 
 
-def _sent(request: Request, call: Call) -> Response:
+def _sent(request: Request, call: Call, max_body_bytes: int) -> Response:
     from urllib3.exceptions import HTTPError
 
     from brokers.transport import http_wire
@@ -156,7 +158,7 @@ def _sent(request: Request, call: Call) -> Response:
             except (HTTPException, HTTPError, OSError, ValueError) as error:
                 raise _failure(error, place, watchdog) from error
             try:
-                for piece in reply.pieces(KEPT_BYTES):
+                for piece in reply.pieces(max_body_bytes):
                     body += piece
             except http_wire.MalformedAnswer as error:
                 raise DeliveryFailed(f"{place}: {error}") from error
@@ -214,12 +216,13 @@ def _request_text(request: Request) -> str:
 
 def _message_text(first: str, headers: Iterable[tuple[str, str]], body: bytes) -> str:
     """For the record: at most KEPT_BYTES, safe on a terminal, without what would let its reader log in."""
-    lines = [first, *(f"{name}: {_shown(name, value)}" for name, value in headers), ""]
+    lines = [first, *(f"{name}: {shown(name, value)}" for name, value in headers), ""]
     lines += body[:KEPT_BYTES].decode("utf-8", "replace").split("\n")
     return text.cut("\n".join(text.visible(line.removesuffix("\r")) for line in lines), KEPT_BYTES)[0]
 
 
-def _shown(name: str, value: str) -> str:
+def shown(name: str, value: str) -> str:
+    """A header's value as it may be kept: without what would let its reader log in."""
     if name.lower() not in _MASKED_HEADERS:
         return value
     scheme, space, _ = value.partition(" ")

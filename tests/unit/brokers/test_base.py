@@ -473,7 +473,7 @@ def test_a_default_is_not_shared_between_payloads_through_the_class(chat):
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        ({"type": "int"}, "the field X has no type 'int'; there are: string, boolean, integer"),
+        ({"type": "int"}, "the field X has no type 'int'; there are: string, secret, boolean, integer"),
         ({"type": "choice"}, "the field X has no choices"),
         ({"name": ""}, "a field has no name"),
     ],

@@ -3,8 +3,15 @@ import textwrap
 
 import pytest
 
-from brokers import loader, registry
+from brokers import broker_directory, loader, registry
 from brokers.errors import BrokerLoadError, UnknownBrokerError
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch):
+    """Each question is a look, and no file waits until it has settled."""
+    monkeypatch.setattr(broker_directory, "LOOK_S", 0.0)
+    monkeypatch.setattr(broker_directory, "SETTLE_S", 0.0)
 
 
 @pytest.fixture
@@ -114,11 +121,16 @@ def test_an_unknown_name_lists_those_that_would_have_been_right(folder):
         loader.broker_class("psot", [str(folder)])
 
 
-def test_naming_one_service_imports_one_module(run):
+@pytest.mark.parametrize("name", loader._builtin_names())
+def test_naming_one_service_imports_its_broker_s_module_and_no_other(run, name):
     program = (
-        "import sys; from brokers import loader; loader.broker_class('post'); print('brokers.services.email' in sys.modules)"
+        "import sys; from brokers.delivery import expansion; from brokers.config import Configuration, Entry\n"
+        f"configuration = Configuration.parse([Entry('ci', 'broker', {name!r}, '')])\n"
+        "print([name for name in sys.modules if name.startswith('brokers.services.')])\n"
+        "expansion.needs_of(configuration)\n"
+        "print([name for name in sys.modules if name.startswith(('brokers.services.', 'brokers.compat', 'oberon_broker_file'))])\n"
     )
-    assert run([os.sys.executable, "-c", program]).stdout == "False\n"
+    assert run([os.sys.executable, "-c", program]).stdout == f"[]\n['brokers.services.{name}']\n"
 
 
 def test_a_file_that_was_made_safe_is_taken_and_one_made_unsafe_is_not(folder):

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import inspect
 
+import pytest
+
 from brokers.services.post import Post
 
 
@@ -41,3 +43,71 @@ def test_an_unknown_one(oberon):
     assert "post" in ran.err
     assert "brokerPath" in ran.err
     assert "--path DIR" in ran.err
+
+
+ALL_KINDS = """
+class All(BaseBroker):
+    fields = [
+        Field("URL", type="url", required=True, help="where it goes"),
+        Field("API_Token", type="secret", required=True, help="the login"),
+        Field("Channel", default="#dev; \\"all\\"", help="who is told"),
+        Field("Loud", type="boolean", default=True),
+        Field("Most", type="integer"),
+        Field("Wait", type="duration", default="2m"),
+        Field("Size", type="bytes", default="64k"),
+        Field("Words", type="list", default=["a", "b"]),
+        Field("Level", type="choice", choices=["Low", "High"], default="High"),
+        Field("Code", secret=True, type="count", default=5),
+        *(Field(f"A-{kind.replace(' ', '-')}", type=kind) for kind in (
+            "string", "count", "server", "positive duration", "durations", "events", "hosts", "mail", "mails", "path", "paths", "zone"
+        )),
+    ]
+
+    def handle(self, payload):
+        pass
+"""
+
+
+def test_the_settings_of_a_broker_and_an_example_for_each_configuration(oberon, broker_file):
+    folder = broker_file("all", ALL_KINDS)
+    ran = oberon("brokers", "All", "--path", folder)
+    assert ran.code == 0
+    rows = {line.split()[0]: " ".join(line.split()[1:]) for line in ran.out.splitlines() if line[:1].isalpha()}
+    assert rows["URL"] == "url (required) where it goes"
+    assert rows["API_Token"] == "secret (required) the login"
+    assert rows["Wait"] == "duration 120s"
+    assert rows["Words"] == "list a, b"
+    assert rows["Level"] == "Low or High High"
+    assert rows["Code"] == "count, secret 5"
+    git, hg = ran.out.split("as hgrc has it:")
+    assert (
+        f'    [oberon]\n        brokerPath = {folder}\n    [service "all"]\n        broker = all\n        url = https://' in git
+    )
+    assert '        # channel = "#dev; \\"all\\""\n' in git
+    assert f"    [oberon]\n    brokerPath = {folder}\n    [services]\n    all.broker = all\n    all.url = https://" in hg
+    assert '    # all.channel = #dev; "all"\n' in hg
+    assert "5" not in git.split("code = ")[1].split("\n")[0]
+
+
+@pytest.mark.parametrize("scm", ["git", "hg"])
+def test_the_example_is_right_with_every_setting_in_it(oberon, oberon_apart, broker_file, git_server, hg_server, scm):
+    folder = broker_file("all", ALL_KINDS)
+    example = oberon("brokers", "all", "--path", folder, "--json").json()["examples"][scm].replace("# ", "")
+    example = example.replace("file:/etc/oberon/code", "5")
+    server = git_server() if scm == "git" else hg_server()
+    with (server.path / "config" if scm == "git" else server.path / ".hg/hgrc").open("a") as file:
+        file.write(f"\n{example}\n")
+    told = oberon_apart("services", server.path, "--json").json()
+    (service,) = told["services"]
+    assert (service["problems"], told["problems"]) == ([], [])
+    values = {setting["name"].lower(): setting["value"] for setting in service["settings"]}
+    assert values["channel"] == '#dev; "all"'
+    assert values["level"] == "High"
+
+
+def test_a_manual_that_has_an_example_gets_no_second_one(oberon):
+    assert oberon("brokers", "post").out.count('[service "') == 1
+
+
+def test_without_a_worker_nothing_is_told_of_one(oberon, tmp_path):
+    assert oberon("brokers", "--json", "--state-dir", tmp_path / "none").json()["worker"] is None
