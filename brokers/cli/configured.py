@@ -12,6 +12,7 @@ from brokers.base import Field
 from brokers.config import OBERON_OPTIONS, SERVICE_OPTIONS, Configuration, Entry, Option, ServiceSettings, author_logins
 from brokers.delivery.attempt import MASK
 from brokers.errors import BrokerError, BrokerLoadError, ConfigError, UnknownBrokerError
+from brokers.fields import by_key
 from brokers.secrets import is_reference
 from brokers.values import convert
 
@@ -57,8 +58,8 @@ def service_values(service: ServiceSettings, configuration: Configuration, writt
     ]
     own += [
         Value(row.name, _written(row.default), "")
-        for row in fields.values()
-        if row.default is not None and row.key not in service.fields
+        for key, row in fields.items()
+        if row.default is not None and key == row.key and not service.fields.keys() & by_key([row])
     ]
     return [*common[:1], *own, *common[1:]]
 
@@ -89,10 +90,14 @@ def masked_fields(service: ServiceSettings, configuration: Configuration) -> dic
     """`payload['service']` as it may be shown: converted values, secrets masked, references left as they stand."""
     fields = _fields(service, configuration)
     values, _ = loader.broker_class(service.broker, configuration.settings.broker_path).settings_of(service)
-    return {
-        key: masked(key, value, fields.get(key), declared=bool(fields)) if isinstance(value, str) else value
-        for key, value in values.items()
-    }
+    return {key: _masked_value(key, value, fields) for key, value in values.items()}
+
+
+def _masked_value(key: str, value: Any, fields: Mapping[str, Field]) -> Any:
+    row = fields.get(key)
+    if isinstance(value, str):
+        return masked(key, value, row, declared=bool(fields))
+    return MASK if row is not None and row.secret else value
 
 
 def problems_of(service: ServiceSettings, configuration: Configuration) -> list[ConfigError]:
@@ -141,7 +146,7 @@ def _about_broker(service: ServiceSettings, problem: str, remedy: str) -> Config
 
 def _fields(service: ServiceSettings, configuration: Configuration) -> dict[str, Field]:
     try:
-        return {row.key: row for row in loader.broker_class(service.broker, configuration.settings.broker_path).fields}
+        return by_key(loader.broker_class(service.broker, configuration.settings.broker_path).fields)
     except BrokerError:
         return {}
 

@@ -26,7 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": ("brokers.cli.doctor", "what is wrong, and the command that mends it"),
     "services": ("brokers.cli.services", "a repository's services, and where each setting comes from"),
     "payload": ("brokers.cli.payload", "what a push would tell the brokers: a dry run of reading"),
-    "test": ("brokers.cli.test", "send a sample or the last push to one service, and show the exact request"),
+    "test": ("brokers.cli.test", "send a sample or the last push to one service, or a broker's file, and show the exact request"),
     "status": ("brokers.cli.status", "how many deliveries wait, failed or died"),
     "deliveries": ("brokers.cli.deliveries", "the deliveries, newest first"),
     "show": ("brokers.cli.show", "one delivery with every attempt"),
@@ -37,6 +37,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "prune": ("brokers.cli.prune", "forget what is done, and what is dead and has been seen to"),
     "run": ("brokers.cli.run", "the worker: delivers what the hooks have recorded"),
     "brokers": ("brokers.cli.brokers", "the brokers there are, and their settings"),
+    "new-broker": ("brokers.cli.new_broker", "write a broker of one's own, and its test, to begin with"),
+    "check-broker": ("brokers.cli.check_broker", "whether a broker's file does what Oberon relies on"),
     "metrics": ("brokers.cli.metrics", "what waits, failed and was tried, in numbers for Prometheus"),
 }
 """Name -> (module, help in one line), in the order of `oberon --help`."""

@@ -14,7 +14,7 @@ from brokers.cli.repository import Repository
 from brokers.cli.sources import by_scm
 from brokers.config import Configuration
 from brokers.delivery import record
-from brokers.delivery.expansion import composed_of, needs_of
+from brokers.delivery.expansion import composed_of
 from brokers.delivery.rows import LastPush
 from brokers.errors import BrokerError
 from payload import samples
@@ -34,36 +34,37 @@ class Trial(NamedTuple):
         return f"{self.name}, {self.made}," if self.made else self.name
 
 
-def last_push(repository: Repository, configuration: Configuration, state_dir: str) -> Trial | None:
-    """The newest push in the record, read again; as it was recorded, with a warning on stderr, if that fails. None: there is none."""
+def last_push(repository: Repository, configuration: Configuration, state_dir: str, needs: frozenset[str]) -> Trial | None:
+    """The newest push in the record, read again; as it was recorded, with a warning on stderr, if that fails. None: there is none.
+
+    `needs` is what brokers ask the reader for, as `diff`.
+    """
     with record.existing_outbox(state_dir) as outbox:
         last = record.last_push(outbox, repository.path)
     if last is None:
         return None
     name = "the last push"
     try:
-        return Trial(_read_again(last, repository, configuration), name, "read again with today's settings")
+        return Trial(_read_again(last, repository, configuration, needs), name, "read again with today's settings")
     except BrokerError as error:
-        lacks = "; it lacks the diffs" if _lacks_diffs(last.payload, needs_of(configuration)) else ""
+        lacks = "; it lacks the diffs" if _lacks_diffs(last.payload, needs) else ""
         output.warn(f"the last push cannot be read again, so this is its payload as it was recorded{lacks}: {error}")
         return Trial(last.payload, name, "as it was recorded")
 
 
-def sample(name: str, configuration: Configuration) -> Trial:
-    """The sample of that name, each commit with a made-up patch if a broker needs patches. Raises UnknownSampleError."""
+def sample(name: str, needs: frozenset[str]) -> Trial:
+    """The sample of that name, each commit with a made-up patch if `needs` has `diff`. Raises UnknownSampleError."""
     composed = {key: value for key, value in samples.load(name).items() if key not in ("broker", "service")}
-    if not _lacks_diffs(composed, needs_of(configuration)):
+    if not _lacks_diffs(composed, needs):
         return Trial(composed, f"the sample {name}")
     for details in composed["oberon"]["commits"].values():
         details["diff"] = "".join(_patch(file["file"], file["type"]) for file in details["files"])
     return Trial(composed, f"the sample {name}", "with made-up diffs")
 
 
-def _read_again(last: LastPush, repository: Repository, configuration: Configuration) -> dict[str, Any]:
+def _read_again(last: LastPush, repository: Repository, configuration: Configuration, needs: frozenset[str]) -> dict[str, Any]:
     with progress_line.shown() as progress:
-        push = by_scm()[repository.scm].read(
-            last.event, configuration.settings, needs_of(configuration), last.later, progress=progress
-        )
+        push = by_scm()[repository.scm].read(last.event, configuration.settings, needs, last.later, progress=progress)
     return composed_of(push, configuration.settings, last.sequence)
 
 

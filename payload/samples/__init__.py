@@ -10,6 +10,8 @@ from importlib import resources
 from typing import Any
 
 SUFFIX = ".json"
+OF_2008 = "twitter-2008"
+"""It has `broker`, `service`, `repository` and `commits` alone, and so is none of today's contract."""
 
 
 class UnknownSampleError(LookupError):
@@ -25,6 +27,11 @@ def names() -> list[str]:
     """The samples there are, in alphabetical order."""
     folder = resources.files(__name__)
     return sorted(entry.name.removesuffix(SUFFIX) for entry in folder.iterdir() if entry.name.endswith(SUFFIX))
+
+
+def of_today() -> list[str]:
+    """The samples that keep today's contract: one for each kind of push, and an alert of Oberon's own; in alphabetical order."""
+    return [name for name in names() if name != OF_2008]
 
 
 def load(name: str) -> dict[str, Any]:

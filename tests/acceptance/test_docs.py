@@ -12,6 +12,7 @@ from tests.support.hooked import SCRIPTS
 
 ROOT = Path(__file__).parents[2]
 ROOMS = {
+    "brokers/compat": ROOT / "brokers/compat/README.md",
     "brokers/services": ROOT / "brokers/services/README.md",
     "brokers/transport": ROOT / "brokers/transport/README.md",
     "brokers/delivery": ROOT / "brokers/delivery/README.md",

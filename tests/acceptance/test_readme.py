@@ -1,18 +1,13 @@
 """The README, done as a new user would do it: line by line, in a home where nothing is yet."""
 
-import socket
 from pathlib import Path
 
 import pytest
 
 from tests.support import docs, transcript
+from tests.support.ports import free_port
 
 README = Path(__file__).parents[2] / "README.md"
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return listening.getsockname()[1]
 
 
 @pytest.mark.parametrize("name", ["git", "hg"])

@@ -146,6 +146,29 @@ STEPS = tuple(
         ),
     )
 )
+REVERT = Commit(
+    node="0a99bcc48a302bdc5fc56db80403f3287fa511fc",
+    parents=(STEPS[-1].node,),
+    author=grace(1775433600),
+    committer=grace(1775433600),
+    message="Revert step 3\n\nTea does not need it.\n",
+    branch="main",
+    revision=9,
+    files=(FileChange("note3.txt", FileType.REMOVED, 7, None), FileChange("step3.txt", FileType.REMOVED, 7, None)),
+    tree=STEPS[1].tree,
+)
+# `git merge --no-ff`: nothing in it differs from all its parents.
+MERGE = Commit(
+    node="3dbfd2b7dec920710cc06b340834fafaa888f81d",
+    parents=(STEPS[-1].node, REVERT.node),
+    author=ada(1775437200),
+    committer=ada(1775437200),
+    message="Merge branch 'feature/short'\n",
+    branch="main",
+    revision=10,
+    files=(),
+    tree=STEPS[1].tree,
+)
 TAG_OBJECT = "d3f0b6069d0994005cbdac031cfb4e51cd875b4b"
 
 
@@ -157,6 +180,7 @@ def git_push(
     *,
     source: str = "ssh",
     options: tuple[str, ...] = (),
+    alert: dict[str, Any] | None = None,
 ) -> Push:
     event = Event(
         id=hashlib.sha256(bytes([number])).hexdigest()[:32],
@@ -167,8 +191,9 @@ def git_push(
         source=source,
         refs=tuple(RefUpdate(change.ref, change.old or NO_NODE, change.new or NO_NODE) for change in changes),
         options=options,
+        alert=alert or {},
     )
-    return Push(event, GIT, "ada", changes, commits, len(commits))
+    return Push(event, GIT, "oberon" if alert else "" if source == "reconcile" else "ada", changes, commits, len(commits))
 
 
 def branch(name: str, action: RefAction, old: str | None, new: str | None, *commits: Commit, dropped: int = 0) -> RefChange:
@@ -227,6 +252,15 @@ NO_LID = changeset(
     "default",
     "3b681f896a387e3279a20cd46709b20e870a46ed",
     FileChange("lid/lid.py", FileType.MODIFIED, 12, 11),
+)
+NEXT = changeset(
+    6,
+    "9c9caa0a917a6989a0efd21d88bdbcceb9403856",
+    NO_LID.node,
+    hedy(1772780400),
+    "Begin the next lid",
+    "next",
+    NO_LID.tree,
 )
 
 
@@ -314,6 +348,30 @@ SAMPLES = {
         sequence=7,
         limits=Limits(max_commits=2, max_files=1, max_message_bytes=16),
     ),
+    "git-merge": Sample(
+        git_push(
+            0x0A, 1775437260.0, (branch("main", RefAction.UPDATE, STEPS[-1].node, MERGE.node, REVERT, MERGE),), (REVERT, MERGE)
+        ),
+        sequence=8,
+    ),
+    "git-lightweight-tag": Sample(
+        git_push(
+            0x0B,
+            1775440800.0,
+            (RefChange("refs/tags/nightly", "nightly", RefKind.TAG, RefAction.CREATE, None, MERGE.node),),
+        ),
+        sequence=9,
+    ),
+    "git-reconciled": Sample(
+        git_push(
+            0x0C,
+            1775059200.0,
+            (branch("feature/whistle", RefAction.CREATE, None, WHISTLE.node, WHISTLE),),
+            (WHISTLE,),
+            source="reconcile",
+        ),
+        sequence=10,
+    ),
     "hg-push": Sample(
         hg_push(
             0x07,
@@ -344,6 +402,32 @@ SAMPLES = {
             (RefChange("tea-time", "tea-time", RefKind.BOOKMARK, RefAction.UPDATE, LEAVE_OPEN.node, NO_LID.node),),
         ),
         sequence=3,
+    ),
+    "hg-new-branch": Sample(
+        hg_push(
+            0x0D,
+            1772780460.0,
+            (RefChange("next", "next", RefKind.BRANCH, RefAction.CREATE, None, NEXT.node, (NEXT.node,)),),
+            (NEXT,),
+        ),
+        sequence=4,
+    ),
+    "alert": Sample(
+        git_push(
+            0x0E,
+            1775500000.0,
+            (),
+            source="local",
+            alert={
+                "kind": "dead",
+                "service": "ci",
+                "reason": "HTTP 503 Service Unavailable",
+                "deliveries": 2,
+                "text": "2 deliveries to ci of /srv/git/team/kettle.git given up: HTTP 503 Service Unavailable\n"
+                "oberon deliveries --dead; oberon redeliver ID",
+            },
+        ),
+        sequence=0,
     ),
 }
 

@@ -61,6 +61,7 @@ def test_all_that_was_documented_then_is_there_now():
 
 def test_there_is_a_push_for_each_sample_and_a_sample_for_each_push():
     assert samples.names() == sorted([*SAMPLES, "twitter-2008"])
+    assert samples.of_today() == sorted(SAMPLES)
 
 
 @pytest.mark.parametrize("name", SAMPLES)
@@ -85,10 +86,18 @@ def test_the_samples_show_what_their_names_say():
         ("branch", "delete"),
         ("branch", "update"),
         ("branch", "update"),
+        ("tag", "create"),
+        ("branch", "create"),
+        ("branch", "update"),
         ("branch", "update"),
         ("branch", "update"),
         ("bookmark", "update"),
+        ("branch", "create"),
     ]
+    assert ["tagger" in refs[name][0] for name in ("git-tag", "git-lightweight-tag")] == [True, False]
+    assert [len(commit["parents"]) for commit in samples.load("git-merge")["commits"]] == [1, 2]
+    assert (samples.load("git-reconciled")["user"], samples.load("git-reconciled")["oberon"]["source"]) == ("", "reconcile")
+    assert samples.load("alert")["oberon"]["alert"]["kind"] == "dead"
     cut = samples.load("git-truncated")
     assert (cut["truncated"], len(cut["commits"]), cut["oberon"]["total_commits"]) == (True, 2, 3)
     assert {mark for details in cut["oberon"]["commits"].values() for mark in details["truncated"]} == {"files", "message"}
@@ -104,7 +113,7 @@ def test_load_gives_a_fresh_copy():
 def test_an_unknown_sample_is_told_with_those_there_are(name):
     with pytest.raises(samples.UnknownSampleError) as caught:
         samples.load(name)
-    assert str(caught.value).startswith(f"there is no sample {name!r}; there are: git-delete, ")
+    assert str(caught.value).startswith(f"there is no sample {name!r}; there are: alert, git-delete, ")
     assert (caught.value.name, caught.value.known) == (name, samples.names())
 
 

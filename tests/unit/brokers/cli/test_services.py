@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 
 SECRETIVE = """
@@ -161,7 +163,7 @@ def test_files_that_settings_name_are_looked_at(server, oberon, broker_file, tmp
     folder = broker_file("torn", "def (")
     ran = oberon("services", server.path)
     assert ran.code == 2
-    assert f"{folder}/torn.py: SyntaxError" in ran.out
+    assert re.search(rf"{folder}/torn\.py: line \d+: .*SyntaxError", ran.out)
     [problem] = oberon("services", server.path, "--json").json()["problems"]
     assert (problem["setting"], problem["origin"]) == ("oberon.brokerPath", str(server.path / "config"))
     server.config("oberon.brokerPath", str(tmp_path / "nowhere"))

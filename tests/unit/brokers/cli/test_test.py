@@ -191,6 +191,9 @@ def test_a_sample_has_made_up_patches_for_a_broker_that_needs_them(patches, ober
         assert told["made"] == "with made-up diffs"
         jsonschema.validate(sent, schema)
         for details in sent["oberon"]["commits"].values():
+            if not details["files"]:  # a merge, or a changeset that begins a branch
+                assert details["diff"] == ""
+                continue
             # git reads them, and finds the files in them that the sample names.
             (tmp_path / "sample.patch").write_text(details["diff"])
             found = run(["git", "apply", "--numstat", "-z", tmp_path / "sample.patch"]).stdout
@@ -220,3 +223,112 @@ def test_wrong_settings_are_told_beside_a_test(posting, oberon):
         "warning: service.ci.url",
         "error: service.ci.timeout",
     ]
+
+
+OWN = """
+import requests
+class Own(BaseBroker):
+    fields = [Field("URL", type="url", required=True, help="where"), Field("Token", secret=True, help="which")]
+    def handle(self, payload):
+        service = payload["service"]
+        headers = {"X-Token": service["token"], "Authorization": "Bearer x" + service["token"]}
+        requests.post(service["url"] + "?t=" + service["token"], data={"t": service["token"]}, headers=headers, timeout=5).close()
+        return payload["commits"][0]["message"].strip()
+"""
+
+
+@pytest.fixture
+def own_file(broker_file):
+    return broker_file("own", OWN) / "own.py"
+
+
+def test_a_file_that_is_not_installed(own_file, receiver, oberon, monkeypatch):
+    monkeypatch.setenv("TOKEN", "a/b c+secret")
+    ran = oberon("test", "--file", own_file, "--set", f"url={receiver.url}hook", "--set", "token=env:TOKEN")
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out.startswith(
+        f"the sample git-push to own ({own_file})\n  beside Oberon's transport (http):\n    POST /hook?t=****"
+    )
+    assert "secret" not in ran.out
+    assert ran.out.splitlines()[-1].endswith(
+        ": Take the temperature of the tap, fixes #12\\x0a\\x0aUntil now every kettle began at 20 degrees."
+    )
+    assert receiver.requests[0].headers["X-Token"] == "a/b c+secret"
+
+
+def test_a_file_as_json_with_another_sample(own_file, receiver, oberon):
+    ran = oberon(
+        "test", "--file", own_file, "--set", f"URL={receiver.url}", "--set", "token=s3cret", "--sample", "git-tag", "--json"
+    )
+    assert ran.code == 1
+    told = ran.json()
+    assert (told["service"], told["payload"], told["outcome"]) == ("own", "the sample git-tag", "retry")
+    assert told["reason"] == "IndexError: list index out of range"
+    assert [each["transport"] for each in told["beside_transport"]] == ["http"]
+    assert "s3cret" not in ran.out
+
+
+def test_a_file_that_posts_through_the_transport_in_a_dry_run(broker_file, receiver, oberon):
+    body = "from brokers.transport import http\nclass Own(BaseBroker):\n    def handle(self, payload):\n"
+    own = broker_file("own", body + "        http.check(http.post(payload['service']['url'], data=b'hello'))\n") / "own.py"
+    ran = oberon("test", "--file", own, "--set", f"url={receiver.url}", "--dry-run")
+    assert ran.code == 0
+    assert "POST / HTTP/1.1" in ran.out
+    assert "beside" not in ran.out
+    assert receiver.requests == []
+
+
+def test_a_file_with_the_last_push_of_a_repository(posting, own_file, receiver, oberon):
+    settings = ["--file", own_file, "--set", f"url={receiver.url}", "--set", "token=s3cret"]
+    ran = oberon("test", posting.path, *settings, "--last")
+    assert ran.code == 2
+    assert "no push to it is in the record" in ran.err
+    posting.record()
+    posting.drain()
+    ran = oberon("test", posting.path, *settings, "--last")
+    assert ran.code == 0
+    assert ran.out.startswith("the last push, read again with today's settings, to own (")
+    assert ran.out.splitlines()[-1].endswith(": first")
+
+
+def test_one_of_several_brokers_of_a_file(broker_file, oberon):
+    body = "class {}(BaseBroker):\n    def handle(self, payload):\n        return type(self).name\n"
+    own = broker_file("own", body.format("One") + body.format("Two")) / "own.py"
+    assert oberon("test", "--file", own, "--set", "broker=Two", "--json").json()["note"] == "two"
+    ran = oberon("test", "--file", own)
+    assert ran.code == 2
+    assert "choose one with --set broker=NAME; there are: one, two" in ran.err
+    assert "there is no broker 'three' in it" in oberon("test", "--file", own, "--set", "broker=three").err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ([], "no service is named"),
+        (["repo"], "no service is named"),
+        (["repo", "ci", "--set", "url=http://example.org/"], "--set without --file"),
+        (["repo", "ci", "--file", "own.py"], "a SERVICE and a --file"),
+        (["--file", "own.py", "--last"], "no repository is named"),
+    ],
+)
+def test_arguments_that_do_not_go_together(oberon, arguments, told):
+    ran = oberon("test", *arguments)
+    assert ran.code == 2
+    assert told in ran.err
+
+
+def test_wrong_settings_of_a_file(own_file, oberon):
+    ran = oberon("test", "--file", own_file, "--set", "token=x")
+    assert ran.code == 2
+    assert f"service.own.URL in {own_file}: the broker own needs it" in ran.err
+    assert "service.own.tokn in --set: there is no such setting; did you mean Token?" in (
+        oberon("test", "--file", own_file, "--set", "url=http://127.0.0.1:1/", "--set", "tokn=x").err
+    )
+
+
+def test_a_file_that_does_not_load(tmp_path, oberon):
+    (tmp_path / "own.py").write_text("import nosuch_module\n")
+    ran = oberon("test", "--file", tmp_path / "own.py")
+    assert ran.code == 1
+    assert "own.py: " in ran.err
+    assert "nosuch_module" in ran.err

@@ -139,6 +139,16 @@ def test_the_duration_is_measured(call):
     assert 0.05 <= outcome.duration_s <= time.monotonic() - began
 
 
+def test_a_secret_is_masked_as_an_address_a_form_and_json_write_it(call):
+    body = """
+        import json, urllib.parse
+        token = payload["service"]["token"]
+        print(urllib.parse.urlencode({"t": token}), json.dumps(token))
+    """
+    outcome = call(body, fields="Field('Token', secret=True)", token='with "quotes" & more')
+    assert outcome.details["printed"] == 't=**** "****"\n'
+
+
 def test_a_secret_cannot_be_cut_or_escaped_into_the_open(call):
     body = "raise RuntimeError('x' * 480 + payload['service']['token'])"
     outcome = call(body, fields="Field('Token', secret=True)", token="env:T", environ={"T": "line-one-secret\nline-two-secret"})
