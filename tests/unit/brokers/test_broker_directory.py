@@ -59,7 +59,10 @@ def nothing_loaded(monkeypatch):
 def folder(tmp_path, monkeypatch):
     monkeypatch.setattr(broker_directory, "LOOK_S", 0.0)
     monkeypatch.setattr(broker_directory, "SETTLE_S", 0.0)
-    return Folder(tmp_path / "brokers")
+    folder = Folder(tmp_path / "brokers")
+    yield folder
+    for path in filter(Path.is_fifo, folder.path.iterdir()):
+        path.unlink()  # hypothesis opens the file of every module there is, and would wait for the writer of a pipe
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from typing import Any
 
 import pytest
 
+from brokers import loader
 from brokers.cli.main import main
 from brokers.cli.repository import find
 from brokers.cli.sources import by_scm
@@ -78,6 +79,7 @@ def broker_file(tmp_path: Path) -> Callable[[str, str], Path]:
         file = folder / f"{name}.py"
         file.write_text("from brokers import *\nfrom brokers import BaseBroker, Field\n" + textwrap.dedent(source))
         file.chmod(0o644)
+        loader.look_again()
         return folder
 
     return write

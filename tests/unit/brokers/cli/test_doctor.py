@@ -143,7 +143,7 @@ def test_files_that_settings_name(well, oberon, broker_file, tmp_path):
     well.server.config("service.good.token", f"file:{tmp_path}/token")
     ran = oberon("doctor", well.path)
     assert ran.code == 2
-    assert f"{folder}/torn.py: RuntimeError: no" in ran.out
+    assert f"{folder}/torn.py: line 3: RuntimeError: no" in ran.out
     assert f"cannot read {tmp_path}/authors" in ran.out
     assert f"{tmp_path}/token is not there" in ran.out
     (tmp_path / "authors").write_text("ann@example.org = ann\n")
