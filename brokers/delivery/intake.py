@@ -15,7 +15,7 @@ from payload.text import visible
 log = logging.getLogger("oberon.worker")
 
 SCAN_S = 5.0
-FILES_AT_A_TIME = 50  # taken out of the spool, before deliveries have their turn
+FILES_AT_A_TIME = 20  # taken out of the spool, before deliveries have their turn
 
 
 class Intake:
@@ -29,6 +29,11 @@ class Intake:
         self.due_at = 0.0
         """When the spool is looked through next, on time.monotonic()'s clock."""
 
+    @property
+    def is_due(self) -> bool:
+        """Whether the spool is to be looked through now."""
+        return time.monotonic() >= self.due_at
+
     def look(self) -> None:
         """At once: a hook has rung."""
         self.due_at = 0.0
@@ -41,14 +46,12 @@ class Intake:
         return not self._left.issuperset(spool.waiting(self._state_dir))
 
     def go_on(self) -> FullDiskError | None:
-        """Take in the next files, if that is due. What is returned hindered it, but is no reason not to go on: what is in the
+        """Take in the next files. What is returned hindered it, but is no reason not to go on: what is in the
         spool is safe there.
 
         Raises OSError if the spool cannot be listed, OutboxError.
         """
         now = time.monotonic()
-        if now < self.due_at:
-            return None
         paths = spool.waiting(self._state_dir)
         fresh = [path for path in paths if path not in self._left]
         turn = (fresh + [path for path in paths if path in self._left])[:FILES_AT_A_TIME]

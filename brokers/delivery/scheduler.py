@@ -125,7 +125,10 @@ class Scheduler:
         if not self._has_begun:
             self._take_over()
         self._housekeep()
-        full = self._intake.go_on()
+        full = None
+        if self._intake.is_due:
+            self._end()  # what has ended and is not written down would be made again, were the worker killed meanwhile
+            full = self._intake.go_on()
         self._ended += self._pool.collect()
         if self._pool.is_exhausted:
             raise PoolExhausted
@@ -288,6 +291,7 @@ class Scheduler:
 
     def _end(self) -> None:
         self._ended += self._pool.collect()
-        with self._outbox.write():
-            self._write_down()
-        self._ended.clear()
+        if self._ended:
+            with self._outbox.write():
+                self._write_down()
+            self._ended.clear()

@@ -1,4 +1,4 @@
-"""What a broker's code says to the network beside Oberon's transport, read off Python's audit events.
+"""What a broker's code says to the network beside Oberon's transport, heard where Python's own libraries say it.
 
     with overhearing() as said:
         requests.post(url, data=...)
@@ -7,15 +7,22 @@
 HTTP (urllib, requests, httplib2: all that goes through http.client) and SMTP in their own words, without logins; of any other
 connection that it was made. Each is an `Exchange` without an answer. What libraries in C say is not heard. The whole process
 is listened to, so let nothing else talk meanwhile.
+
+Not by an audit hook, which stays for the process's life, and while it runs for a thread that sets its trace function (coverage
+does) lets no other thread set one (CPython 3.11: RuntimeError).
 """
 
 from __future__ import annotations
 
 import ipaddress
 import re
+import smtplib
+import socket
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial, wraps
+from http.client import HTTPConnection
 from types import FrameType
 from typing import Any
 
@@ -41,16 +48,11 @@ def overhearing(*, loopback_only: bool = False) -> Iterator[list[Exchange]]:
 
     `loopback_only`: a connection to any other machine raises OutsideError in the code that makes it.
     """
-    global _installed  # noqa: PLW0603 - an audit hook is for the process's life
-    if not _installed:
-        sys.addaudithook(_heard)
-        _installed = True
     ear = _Ear(loopback_only=loopback_only)
-    _ears.append(ear)
-    try:
+    with ExitStack() as stack:
+        for owner, name, hear in _HEARD:
+            stack.enter_context(_heard(owner, name, partial(hear, ear)))
         yield ear.said
-    finally:
-        _ears.remove(ear)
 
 
 class _Ear:
@@ -97,22 +99,34 @@ class _Ear:
         return exchange
 
 
-_ears: list[_Ear] = []
-_installed = False
-
-_HEARD: dict[str, Callable[..., None]] = {
-    "http.client.send": _Ear.http,
-    "smtplib.send": _Ear.smtp,
-    "socket.connect": _Ear.connection,
-    "socket.sendto": _Ear.connection,
-}
-"""Audit event -> what hears it (docs.python.org/3/library/audit_events.html)."""
+_HEARD: tuple[tuple[type, str, Callable[[_Ear, object, Any], None]], ...] = (
+    (HTTPConnection, "send", _Ear.http),
+    (smtplib.SMTP, "send", _Ear.smtp),
+    (socket.socket, "connect", _Ear.connection),
+    (socket.socket, "connect_ex", _Ear.connection),
+    (socket.socket, "sendto", _Ear.connection),
+)
+"""Class and method -> what hears its caller and its last argument: the data, or the address."""
 
 
-def _heard(event: str, arguments: tuple[Any, ...]) -> None:
-    if _ears and event in _HEARD:
-        for ear in tuple(_ears):
-            _HEARD[event](ear, *arguments)
+@contextmanager
+def _heard(owner: type, name: str, hear: Callable[[object, Any], None]) -> Iterator[None]:
+    """Within it, `hear` is told of each call of the method."""
+    is_own, method = name in vars(owner), getattr(owner, name)
+
+    @wraps(method)
+    def told(caller: object, *arguments: Any) -> Any:
+        hear(caller, arguments[-1])
+        return method(caller, *arguments)
+
+    setattr(owner, name, told)
+    try:
+        yield
+    finally:
+        if is_own:
+            setattr(owner, name, method)
+        else:
+            delattr(owner, name)
 
 
 def _is_ours(speaker: object) -> bool:

@@ -542,7 +542,8 @@ def test_a_thousand_reloads_leave_nothing_behind(folder):
     assert all(len(each.closed_by) == 1 for each in kept[:-1])
     del kept[:-1]
     assert standing() == before
-    assert sys.getallocatedblocks() - blocks < 1000  # less than one for each reload
+    # A version that stays takes some two hundred for each reload; coverage, where it runs, a dozen.
+    assert sys.getallocatedblocks() - blocks < 20_000
 
 
 @pytest.mark.parametrize("words", ["one\n", ""])
