@@ -51,7 +51,7 @@ for length in map(int, sys.argv[5:]):
 HOOK = "hooks/post-receive"
 PRODUCERS = 2  # at a time
 PAUSE_S = 0.5  # at most, between two of them
-MOST_WAITING = 60  # events; under a longer backlog a worker always has answers in hand that it has not written down
+MOST_WAITING = 40  # events; under a longer backlog a worker always has answers in hand that it has not written down
 MOST_EVENTS = 12  # of a producer that is killed in its last
 LENGTHS = (10, 10, 10, 300, 300, 3_000, 10_000)  # bytes of filling in an event
 WRITE_S = 0.003  # writing an event takes about so long,
@@ -65,9 +65,9 @@ INLINE_SAYS = re.compile(
 )
 """A worker that has the outbox for longer than a pusher is to wait leaves the hook to do without."""
 WARM_S = 5.0  # a worker is given so long at most to deliver something,
-WORK_S = 7.0  # and is killed so long after that at most;
-START_S = 0.3  # or so long at most after it has begun
-WORKERS_KILLED = {"early": 17, "at work": 7, "on answer": 1}
+WORK_S = 9.0  # and is killed so long after that at most;
+START_S = 0.2  # or so long at most after it has begun
+WORKERS_KILLED = {"early": 20, "at work": 4, "on answer": 1}
 """When a worker is killed -> how many of a row: before it is warm, after it is, as soon as the receiver has answered it."""
 
 
