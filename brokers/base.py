@@ -41,9 +41,9 @@ class BrokerType(type):
         cls.name = broker_name
         cls.version = str(namespace.get("version") or (_version_of(cls) if collected is None else collected.version))
         if collected is None:
-            registry.register(cls.name, cls.version, cls)  # type: ignore[arg-type]  # likewise
+            registry.register(cls.name, cls.version, cls)  # type: ignore[arg-type]  # what a metaclass makes is a `type` to mypy
         else:
-            collected.classes.append(cls)  # type: ignore[arg-type]  # likewise
+            collected.classes.append(cls)  # type: ignore[arg-type]  # what a metaclass makes is a `type` to mypy
 
 
 class BaseBroker(metaclass=BrokerType):

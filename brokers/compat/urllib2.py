@@ -31,7 +31,7 @@ class Request(urllib.request.Request):
 
     def add_data(self, data: str | bytes) -> None:
         """Send `data`, which makes it a POST."""
-        self.data = data  # type: ignore[assignment]  # as above
+        self.data = data  # type: ignore[assignment]  # text becomes bytes when it is sent
 
     def has_data(self) -> bool:
         """Whether there is something to send."""
@@ -123,7 +123,7 @@ class _Installed:
         """The answer to an address or a Request. Raises HTTPError for one that is no 2xx, URLError if none comes."""
         held: tuple[Call | None, Any] = getattr(self._of_thread, "held", (None, None))
         opener = held[1] if held[0] is current() else self._of_file
-        return (opener or build_opener()).open(url, data)  # type: ignore[arg-type]  # as above
+        return (opener or build_opener()).open(url, data)  # type: ignore[arg-type]  # text becomes bytes when it is sent
 
 
 def names() -> dict[str, object]:

@@ -50,7 +50,7 @@ class Bell:
         try:
             self._outside.send(b".")
         except OSError:
-            pass  # rung already, or the loop has ended
+            self._is_rung = False  # the loop has ended; or it could not be rung now, and the next one is to try again
 
     def wait(self, timeout_s: float) -> bool:
         """Until rung, at most `timeout_s`. Whether by a hook."""

@@ -1,8 +1,8 @@
 """The worker's loop: what the hooks left is taken in, what is due is given to the pool, how it ended is written down.
 
-All writing to the outbox happens here, in one thread. What may take long - a repository's configuration, its commits, a
-broker - is done in the pool's threads. Trouble of the machine (a full disk, a locked database, no more descriptors) is waited
-out, and what cannot be written down yet is kept until it can.
+What is claimed and how it ended is written to the outbox here, in one thread. What may take long - a repository's
+configuration, its commits, a broker - is done in the pool's threads. Trouble of the machine (a full disk, a locked database, no
+more descriptors) is waited out, and what cannot be written down yet is kept until it can.
 """
 
 from __future__ import annotations
