@@ -60,7 +60,11 @@ def test_no_connection_leaves_the_machine(address):
         channel.connect(address)
     with socket.socket(type=socket.SOCK_DGRAM) as channel, pytest.raises(isolation.OutsideConnectionError):
         channel.sendto(b"x", address)
-    assert guard.refused == [f"{address[0]}:9"] * 2
+    with socket.socket(type=socket.SOCK_DGRAM) as channel, pytest.raises(isolation.OutsideConnectionError):
+        channel.sendmsg([b"x"], [], 0, address)
+    with socket.socket() as channel, pytest.raises(isolation.OutsideConnectionError):
+        channel.connect_ex(address)
+    assert guard.refused == [f"{address[0]}:9"] * 4
     guard.refused.clear()
 
 
@@ -74,6 +78,8 @@ def test_no_ipv6_connection_leaves_the_machine():
 def test_only_localhost_has_an_address():
     with pytest.raises(socket.gaierror):
         socket.getaddrinfo("example.org", 80)
+    with pytest.raises(socket.gaierror):
+        socket.gethostbyname("example.org")
     assert socket.getaddrinfo("192.0.2.1", 80)
     assert socket.getaddrinfo("localhost", 80)
 

@@ -7,6 +7,8 @@ import os
 import re
 import socket
 import sys
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -74,10 +76,10 @@ class OutsideConnectionError(AssertionError):
 
 
 class NetworkGuard:
-    """An audit hook: this process's sockets go to loopback and to unix sockets only, and only `localhost` has an address.
+    """Stands before this process's sockets: they go to loopback and to unix sockets only, and only `localhost` has an address.
 
-    Hooks cannot be taken out again, so there is one for the session. It does not reach into child processes, and a name
-    given straight to `connect` is looked up before the hook is asked.
+    It does not reach into child processes, and a name given straight to `connect` is looked up before it is asked. No audit hook:
+    while one runs for a thread that sets its trace function, as coverage has each do, no other thread can set one (CPython 3.11).
     """
 
     def __init__(self) -> None:
@@ -86,20 +88,36 @@ class NetworkGuard:
 
     def install(self) -> None:
         """From here on, for the process's life."""
-        sys.addaudithook(self._judge)
+        for name, place in CONNECTING.items():
+            setattr(socket.socket, name, self._judged(getattr(socket.socket, name), place))
+        for name in RESOLVING:
+            setattr(socket, name, _answered_here(getattr(socket, name)))
 
-    def _judge(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if event in CONNECTING:
-            channel, address = arguments
+    def _judged(self, method: Callable[..., Any], place: int) -> Callable[..., Any]:
+        @wraps(method)
+        def judged(channel: socket.socket, *arguments: Any) -> Any:
+            address = arguments[place] if len(arguments) > max(place, 0) else None
             if channel.family in (socket.AF_INET, socket.AF_INET6) and address and not is_loopback(address[0]):
                 self.refused.append(f"{address[0]}:{address[1]}")
                 raise OutsideConnectionError(f"a test must not connect to {address[0]}:{address[1]}")
-        elif event in RESOLVING and not is_answered_here(arguments[0]):
-            raise socket.gaierror(socket.EAI_NONAME, f"tests have no name server: {arguments[0]!r}")
+            return method(channel, *arguments)
+
+        return judged
 
 
-CONNECTING = {"socket.connect", "socket.sendto", "socket.sendmsg"}
-RESOLVING = {"socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr"}
+CONNECTING = {"connect": 0, "connect_ex": 0, "sendto": -1, "sendmsg": 3}
+"""Method -> which of its arguments is the address."""
+RESOLVING = ("getaddrinfo", "gethostbyname", "gethostbyname_ex", "gethostbyaddr")
+
+
+def _answered_here(function: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(function)
+    def answered(host: str | bytes | None, *arguments: Any, **named: Any) -> Any:
+        if not is_answered_here(host):
+            raise socket.gaierror(socket.EAI_NONAME, f"tests have no name server: {host!r}")
+        return function(host, *arguments, **named)
+
+    return answered
 
 
 def is_loopback(host: str | bytes) -> bool:
