@@ -17,8 +17,8 @@ KINDS = (
     ("refs/notes/", RefKind.NOTE),
     ("refs/", RefKind.OTHER),
 )
-TURNS = (RefKind.BRANCH, RefKind.NOTE, RefKind.OTHER, RefKind.TAG)
-"""Whose a commit is that several refs brought: the first one's."""
+TURNS = {RefKind.BRANCH: 0, RefKind.NOTE: 1, RefKind.OTHER: 1, RefKind.TAG: 2}
+"""Whose a commit is that several refs brought: the first one's; of two with one number, as git told them."""
 
 
 class Oracle:
@@ -56,7 +56,7 @@ class Oracle:
 
     def _owners(self, updates: Sequence[RefUpdate], order: Sequence[str]) -> dict[str, RefUpdate]:
         owners: dict[str, RefUpdate] = {}
-        for update in sorted(updates, key=lambda one: (TURNS.index(_kind(one.ref)), one.ref != self._head)):
+        for update in sorted(updates, key=lambda one: (TURNS[_kind(one.ref)], one.ref != self._head)):
             reached = self.facts.below(self.facts.peel(update.new))
             owners |= {node: update for node in order if node not in owners and reached & self.facts.bits[node]}
         return owners
