@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -25,10 +26,10 @@ from payload import text
 FILE = "outbox.sqlite3"
 BUSY_TIMEOUT_S = 30.0
 
+_RETRY_S = 0.01
 _PRIMARY = 0xFF  # of an extended result code of SQLite, the part that all of its kind share
 
 _SETTINGS = (
-    "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
     # As much at most is moved into the database at once, and needs room there: half of `disk.BALLAST_BYTES`.
     "PRAGMA wal_autocheckpoint = 256",
@@ -98,6 +99,7 @@ class Database:
             if not connection.execute("PRAGMA page_count").fetchone()[0]:
                 # Only a database that is made now takes it; of an older one free pages are used again, and not given back.
                 connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+            _journal_ahead(connection, busy_timeout_s)
             for setting in _SETTINGS:
                 connection.execute(setting)
             migrate(connection)
@@ -215,6 +217,24 @@ def _make(path: str) -> None:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     except FileExistsError:
         pass
+
+
+def _journal_ahead(connection: sqlite3.Connection, busy_timeout_s: float) -> None:
+    """Have the database use a write-ahead log. Raises sqlite3.Error.
+
+    SQLite does not wait for another process here, whatever its time-out: it has begun to read, and fails at once when it cannot
+    go on to write (3.40; a time-out of 30 s failed within 1 ms). Two that open a new or an older outbox at once meet so.
+    """
+    give_up_at = time.monotonic() + busy_timeout_s
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & _PRIMARY != sqlite3.SQLITE_BUSY or time.monotonic() >= give_up_at:
+                raise
+            time.sleep(_RETRY_S)
+        else:
+            return
 
 
 def _identity(path: str) -> tuple[int, int] | None:

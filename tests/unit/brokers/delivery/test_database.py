@@ -6,12 +6,14 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from brokers.delivery import database, statedir
-from brokers.delivery.database import CorruptOutboxError, MovedOutboxError, NewerOutboxError
+from brokers.delivery.database import CorruptOutboxError, MovedOutboxError, NewerOutboxError, OutboxError
 from brokers.delivery.outbox import FILE, Outbox
 from payload.push import Event, RefUpdate
 
@@ -99,6 +101,33 @@ def test_another_connection_of_this_process_keeps_its_lock(place):
             capture_output=True, text=True, check=False,
         )  # fmt: skip
     assert "database is locked" in tried.stderr
+
+
+@pytest.fixture
+def before_its_log(place):
+    """Another process's transaction on an outbox that has no write-ahead log yet, as while two make one at once."""
+    connection = sqlite3.connect(place / FILE, isolation_level=None, check_same_thread=False)
+    connection.execute("VACUUM")  # a first page, and nothing on it: of an empty file SQLite does wait, in an earlier statement
+    connection.execute("BEGIN IMMEDIATE")
+    yield connection
+    connection.close()
+
+
+def test_whoever_makes_it_at_the_same_time_is_waited_for(place, before_its_log):
+    later = threading.Timer(0.2, before_its_log.execute, ["COMMIT"])
+    later.start()
+    with opened(place) as outbox:
+        outbox.add_event(event(1))
+    later.join()
+    assert known(place) == ([1], "ok")
+
+
+@pytest.mark.usefixtures("before_its_log")
+def test_whoever_never_ends_is_waited_for_no_longer_than_it_says(place):
+    begun = time.monotonic()
+    with pytest.raises(OutboxError, match="locked"):
+        Outbox.open(str(place), lambda: NOW, busy_timeout_s=0.1)
+    assert 0.1 <= time.monotonic() - begun < 5
 
 
 KILLED = """
