@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
+from importlib.util import find_spec
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar, TypeVar
 
 from brokers import registry, thread_locals
@@ -62,6 +65,8 @@ class BaseBroker(metaclass=BrokerType):
     """The settings it understands; () takes whatever is configured."""
     needs: ClassVar[frozenset[str] | set[str]] = frozenset()
     """What the reader shall add to the payload: `diff`."""
+    requires: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    """Python modules that do not come with Oberon -> the extra of oberon-brokers that brings each; imported in `handle` only."""
     abstract: ClassVar[bool] = False
     """Set in a base class of several brokers, which is none itself."""
 
@@ -107,6 +112,16 @@ class BaseBroker(metaclass=BrokerType):
                 remedy=f"set it: {row.help}" if row.help else "set it",
             )
             for row in missing.values()
+        ]
+        problems += [
+            ConfigError(
+                f"the broker {cls.name} needs the Python module {module}, which is not installed",
+                setting=f"{service.section}.{service.service}.broker",
+                origin=service.origins.get("broker", ""),
+                remedy=f"install it: {sys.executable} -m pip install 'oberon-brokers[{extra}]'",
+            )
+            for module, extra in cls.requires.items()
+            if not _is_installed(module)
         ]
         return values, problems
 
@@ -186,6 +201,13 @@ def _takes(function: Callable[..., object], *arguments: object) -> bool:
     except TypeError:
         return False
     return True
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except (ImportError, ValueError):  # a package above it is missing, or is half imported
+        return module in sys.modules
 
 
 def _value_of(entry: Entry, row: Field | None, resolve: Resolver | None) -> Any:

@@ -33,6 +33,14 @@ _MASK = "***"
 _MASKED_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie"})
 _LONGEST_WAIT_S = 86_400.0  # of a Retry-After that is believed
 _REASON_CHARS = 200
+_REMEDIES: Mapping[int, str] = {
+    401: "the service does not know the login: look at the user and password, or the token",
+    403: "the service does not allow it to this login: look at what the user or token may do",
+    404: "there is nothing at that address, or the login may not see it: look at the address and its names",
+    405: "nothing takes this method at that address: look at the address",
+    413: "the service wants less at once: lower oberon.maxCommits, maxFiles or maxDiff",
+}
+"""Status -> what the admin of the repository can do about it."""
 _OK = 200
 
 E = TypeVar("E", bound=BaseException)
@@ -107,9 +115,9 @@ def check(response: Response) -> Response:
         target = text.visible(response.headers.get("Location", ""))[:_REASON_CHARS]
         told = f"HTTP {response}: redirects are not followed; it points to {target or 'nowhere'}"
         raise DeliveryFailed(told, endpoint_down=False)
-    said = _first_line(response.body)
+    said, remedy = _first_line(response.body), _REMEDIES.get(status)
     raise DeliveryFailed(
-        f"HTTP {response}: {said}" if said else f"HTTP {response}",
+        f"HTTP {response}" + (f": {said}" if said else "") + (f"; {remedy}" if remedy else ""),
         after_s=retry_after_s(response.headers.get("Retry-After", "")) if status in (429, 503) else None,
         slow_down=status == 429,  # noqa: PLR2004 - Too Many Requests
         endpoint_down=status in (408, 425) or status >= 500,  # noqa: PLR2004 - the class of the server's own faults

@@ -486,3 +486,17 @@ def test_a_field_that_cannot_work_is_refused_where_it_stands(arguments, reason):
 def test_a_fields_key_is_its_name_in_lower_case():
     assert Field("API Key").key == "api key"
     assert replace(Field("URL"), name="Endpoint").key == "endpoint"
+
+
+def test_a_module_that_is_missing_is_told_with_the_way_to_install_it():
+    class Needy(BaseBroker):
+        requires = {"json": "none", "no_such_module": "chat", "no_such_package.part": "mqtt"}
+
+        def handle(self, payload):
+            return None
+
+    assert problems(Needy) == [
+        f"service.ci.broker in /srv/git/app.git/config: the broker needy needs the Python module {module}, "
+        f"which is not installed; install it: {sys.executable} -m pip install 'oberon-brokers[{extra}]'"
+        for module, extra in (("no_such_module", "chat"), ("no_such_package.part", "mqtt"))
+    ]
