@@ -1,9 +1,11 @@
 """BaseBroker: what registering a class does, what it refuses, and what a broker's settings become."""
 
 import gc
+import sys
 import threading
 import weakref
 from dataclasses import replace
+from typing import ClassVar
 
 import pytest
 
@@ -490,7 +492,7 @@ def test_a_fields_key_is_its_name_in_lower_case():
 
 def test_a_module_that_is_missing_is_told_with_the_way_to_install_it():
     class Needy(BaseBroker):
-        requires = {"json": "none", "no_such_module": "chat", "no_such_package.part": "mqtt"}
+        requires: ClassVar = {"json": "none", "no_such_module": "chat", "no_such_package.part": "mqtt"}
 
         def handle(self, payload):
             return None
