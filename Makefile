@@ -31,6 +31,8 @@ demo: $(DEMO_READY)  ## push to a throwaway git and a throwaway hg repository, a
 
 test: $(TEST_READY) check  ## everything CI does: check, then all tests with coverage
 	tests/support/system-packages
+	@# As an installation does: where PYTHONDONTWRITEBYTECODE is set, each of some thousand processes would compile all it imports.
+	$(BIN)/python -m compileall -q payload brokers githooks hghooks
 	$(BIN)/pytest --numprocesses $(TEST_PROCESSES) --cov
 
 check: $(TEST_READY)  ## lint, format, types, import layers

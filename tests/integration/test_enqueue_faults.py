@@ -19,7 +19,7 @@ from brokers.delivery.worker import Worker
 from brokers.secrets import resolver
 from tests.support import fault_injection, processes
 from tests.support.command import Finished, run
-from tests.support.fault_injection import UNMEASURED, Call, Fault
+from tests.support.fault_injection import UNCOUNTED, Call, Fault
 from tests.support.git import GitClone, GitServer
 from tests.support.hg import HgClone, HgServer
 from tests.support.hooked import SCRIPTS, broker_folder, git_settings, hg_settings
@@ -117,7 +117,7 @@ class GitHook(Pusher):
     def push(self, *faults: Fault) -> Finished:
         argv = fault_injection.command(self.log, [HOOK], *faults)
         with self.service.fresh():
-            return run(argv, cwd=self.server.path, input=f"{ZERO} {self.node} refs/heads/main\n", env=UNMEASURED, check=False)
+            return run(argv, cwd=self.server.path, input=f"{ZERO} {self.node} refs/heads/main\n", env=UNCOUNTED, check=False)
 
 
 class GitPush(Pusher):
@@ -135,7 +135,7 @@ class GitPush(Pusher):
         hook.chmod(0o755)
         self.node = self.clone.commit({"a.txt": f"after {self.node}\n"})
         with self.service.fresh():
-            return self.clone.push(options=["-q"], env=UNMEASURED, check=False)
+            return self.clone.push(options=["-q"], env=UNCOUNTED, check=False)
 
 
 class HgPush(Pusher):
@@ -154,7 +154,7 @@ class HgPush(Pusher):
         shutil.copytree(self.empty, self.server.path)
         argv = fault_injection.command(self.log, ["hg", "push", "-q"], *faults)
         with self.service.fresh():
-            return run(argv, cwd=self.clone.path, env=UNMEASURED, check=False)
+            return run(argv, cwd=self.clone.path, env=UNCOUNTED, check=False)
 
 
 @pytest.fixture

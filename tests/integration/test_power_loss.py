@@ -14,7 +14,7 @@ from brokers.delivery.database import FILE
 from payload.push import Event
 from tests.support import power_loss
 from tests.support.command import run
-from tests.support.fault_injection import UNMEASURED, needs_strace
+from tests.support.fault_injection import UNCOUNTED, needs_strace
 from tests.support.hooked import SCRIPTS, git_settings
 from tests.support.power_loss import Disk
 
@@ -34,7 +34,7 @@ def enqueued(git_server, state_dir, tmp_path):
     with (state_dir / wake.LOCK).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # so that it starts no worker
         argv = power_loss.command(log, [SCRIPTS / "oberon-post-receive"])
-        run(argv, cwd=server.path, input=f"{ZERO} {'1' * 40} refs/heads/main\n", env=UNMEASURED)
+        run(argv, cwd=server.path, input=f"{ZERO} {'1' * 40} refs/heads/main\n", env=UNCOUNTED)
     (path,) = spool.waiting(str(state_dir))
     return log, path, Path(path).read_bytes()
 
@@ -75,7 +75,7 @@ def taken_in(state_dir, tmp_path):
     spool.write(str(state_dir), event.to_record())
     before = power_loss.tree(state_dir)
     log = tmp_path / "strace.log"
-    run(power_loss.command(log, [sys.executable, "-c", TAKE_IN, state_dir]), env=UNMEASURED)
+    run(power_loss.command(log, [sys.executable, "-c", TAKE_IN, state_dir]), env=UNCOUNTED)
     assert spool.waiting(str(state_dir)) == []
     return before, log, event.id
 

@@ -26,7 +26,7 @@ from brokers.delivery import wake
 from tests.support import processes
 from tests.support.arrivals import Arrivals
 from tests.support.command import environment
-from tests.support.fault_injection import UNMEASURED
+from tests.support.fault_injection import UNCOUNTED
 from tests.support.git import GitClone
 from tests.support.hooked import SCRIPTS
 
@@ -147,7 +147,7 @@ class Chaos:
         moment = draw.random()
         lengths = [str(draw.choice(LENGTHS)) for _ in range(2 * MOST_EVENTS)]
         argv = [sys.executable, "-I", "-S", "-c", PRODUCER, ROOT, self.state_dir, path, self._node, *lengths]
-        with subprocess.Popen(argv, stdout=subprocess.PIPE, env=environment(UNMEASURED)) as process:
+        with subprocess.Popen(argv, stdout=subprocess.PIPE, env=environment(UNCOUNTED)) as process:
             assert process.stdout is not None
             for _ in range(1 + written):
                 said += process.stdout.readline()
@@ -173,7 +173,7 @@ class Chaos:
         hook_s = INLINE_S if inline else HOOK_S
         argv = ["git", "push", "-q", self.inline if inline else "origin", f"{node}:refs/heads/{branch}"]
         with subprocess.Popen(
-            argv, cwd=self.clone.path, env=environment(UNMEASURED), stderr=subprocess.PIPE, start_new_session=True
+            argv, cwd=self.clone.path, env=environment(UNCOUNTED), stderr=subprocess.PIPE, start_new_session=True
         ) as process:
             if victim == "pusher":
                 time.sleep(moment * (PUSH_S - HOOK_S + hook_s))
@@ -228,7 +228,7 @@ class Chaos:
     def _start_worker(self) -> subprocess.Popen[bytes]:
         null = subprocess.DEVNULL
         argv = [SCRIPTS / "oberon", "run", "--state-dir", self.state_dir]
-        return subprocess.Popen(argv, stdin=null, stdout=null, stderr=null, env=environment(UNMEASURED))
+        return subprocess.Popen(argv, stdin=null, stdout=null, stderr=null, env=environment(UNCOUNTED))
 
     def _worker(self) -> int | None:
         """A descriptor of the process that holds the worker's lock; None if none does."""

@@ -44,6 +44,10 @@ class CommandFailedError(AssertionError):
         self.finished = finished
 
 
+UNMEASURED: Mapping[str, None] = dict.fromkeys(("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START"))
+"""Laid over the environment of a Python program that runs none of our code: coverage would double the time it takes to start."""
+
+
 def run(
     argv: Sequence[Argument],
     *,

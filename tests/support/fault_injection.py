@@ -16,12 +16,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.command import Argument
+from tests.support.command import UNMEASURED, Argument
 
 CALLS = ("fchmod", "fdatasync", "fsync", "mkdir", "rename", "unlink", "write")
 """Those by which an enqueue leaves anything behind. How many files Python itself opens and closes is not the same each time."""
 
-UNMEASURED: Mapping[str, None] = dict.fromkeys(("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START", "PYTHONDONTWRITEBYTECODE"))
+UNCOUNTED: Mapping[str, None] = {**UNMEASURED, "PYTHONDONTWRITEBYTECODE": None}
 """Laid over the environment of a process whose calls are counted: no coverage that adds some, and bytecode from the second run on."""
 
 needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="there is no strace")

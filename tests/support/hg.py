@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tests.support.command import Argument, Finished, run, write_files
+from tests.support.command import UNMEASURED, Argument, Finished, run, write_files
 
 AUTHOR = "Ann Example <ann@example.org>"
 DATE = "2024-02-03 04:05:06 +0100"
@@ -19,8 +19,8 @@ class HgClone:
         self.path = path
 
     def hg(self, *arguments: Argument, env: Mapping[str, str | None] | None = None, input: str | bytes | None = None) -> str:  # noqa: A002 - subprocess's name
-        """What `hg ARGUMENTS` prints, less the line end."""
-        return run(["hg", *arguments], cwd=self.path, env=env, input=input).stdout.rstrip("\n")
+        """What `hg ARGUMENTS` prints, less the line end; what it runs of ours is not measured."""
+        return run(["hg", *arguments], cwd=self.path, env={**UNMEASURED, **(env or {})}, input=input).stdout.rstrip("\n")
 
     def commit(
         self,
@@ -64,11 +64,11 @@ class HgServer:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        run(["hg", "init", path])
+        run(["hg", "init", path], env=UNMEASURED)
 
     def hg(self, *arguments: Argument) -> str:
         """What `hg ARGUMENTS` prints in the repository, less the line end."""
-        return run(["hg", "-R", self.path, *arguments]).stdout.rstrip("\n")
+        return run(["hg", "-R", self.path, *arguments], env=UNMEASURED).stdout.rstrip("\n")
 
     def hgrc(self, text: str) -> None:
         """Add `text` to the repository's hgrc."""
@@ -78,7 +78,7 @@ class HgServer:
     def clone(self, name: str = "clone") -> HgClone:
         """A clone beside the repository, in the folder `name`."""
         path = self.path.parent / name
-        run(["hg", "clone", "-q", self.path, path])
+        run(["hg", "clone", "-q", self.path, path], env=UNMEASURED)
         return HgClone(path)
 
     def node(self, revision: str = "tip") -> str:
