@@ -6,11 +6,15 @@ bookmarks, for a named branch is no pointer. A bookmark brings no changesets of 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
+from hghooks.branches import utf8
 from payload import text
-from payload.push import RefAction, RefChange, RefKind, RefUpdate
+from payload.push import MOST_DROPPED, DroppedCommit, Person, RefAction, RefChange, RefKind, RefUpdate
+
+LONGEST_NAME = 1000  # bytes of a user's name with its address; more is nobody's name
+_DROPPED_MESSAGE_BYTES = 4096  # of which the payload tells the first line
 
 
 def moved(repo: Any, updates: Iterable[RefUpdate], hidden: Collection[int]) -> tuple[RefChange, ...]:
@@ -24,23 +28,37 @@ def moved(repo: Any, updates: Iterable[RefUpdate], hidden: Collection[int]) -> t
 
 def _change(repo: Any, update: RefUpdate, hidden: Collection[int]) -> RefChange:
     old, new = (None if not node.strip("0") else node for node in (update.old, update.new))
-    action, dropped = _action(repo, old, new, hidden)
+    action, dropped, lost = _action(repo, old, new, hidden)
     name = text.repair(update.ref)
-    return RefChange(name, name, RefKind.BOOKMARK, action, old, new, dropped=dropped)
+    told = tuple(_dropped(repo[rev]) for rev in lost[-MOST_DROPPED:])
+    return RefChange(name, name, RefKind.BOOKMARK, action, old, new, dropped=dropped, dropped_commits=told)
 
 
-def _action(repo: Any, old: str | None, new: str | None, hidden: Collection[int]) -> tuple[RefAction, int | None]:
+def person(changeset: Any) -> Person:
+    """Who wrote it."""
+    time_s, west_s = changeset.date()
+    return Person.parse(text.decode(utf8(changeset.user())[:LONGEST_NAME]), int(time_s), -west_s)
+
+
+def _dropped(changeset: Any) -> DroppedCommit:
+    message = text.cut(text.decode(utf8(changeset.description())), _DROPPED_MESSAGE_BYTES)[0]
+    return DroppedCommit(changeset.hex().decode("ascii"), person(changeset), message)
+
+
+def _action(repo: Any, old: str | None, new: str | None, hidden: Collection[int]) -> tuple[RefAction, int | None, Sequence[int]]:
+    """What happened, how many changesets it left behind, and these, oldest first."""
     from mercurial import error
 
     if old is None:
-        return RefAction.CREATE, 0
+        return RefAction.CREATE, 0, ()
     if new is None:
-        return RefAction.DELETE, 0
+        return RefAction.DELETE, 0, ()
     changelog = repo.changelog
     try:
         left, right = changelog.rev(bytes.fromhex(old)), changelog.rev(bytes.fromhex(new))
     except (error.LookupError, ValueError):
-        return RefAction.REWIND, None
+        return RefAction.REWIND, None, ()
     if changelog.isancestorrev(left, right):
-        return RefAction.UPDATE, 0
-    return RefAction.REWIND, sum(rev not in hidden for rev in changelog.findmissingrevs([right], [left]))
+        return RefAction.UPDATE, 0, ()
+    lost = [rev for rev in changelog.findmissingrevs([right], [left]) if rev not in hidden]
+    return RefAction.REWIND, len(lost), lost

@@ -21,9 +21,8 @@ from hghooks import bookmark_moves, branches, files, forge, repository
 from hghooks.branches import utf8
 from hghooks.errors import ChangesetMissing
 from payload import text
-from payload.push import Commit, Event, Person, Push, RefChange, Repository
+from payload.push import Commit, Event, Push, RefChange, Repository
 
-LONGEST_NAME = 1000  # bytes of a user's name with its address; more is nobody's name
 PROGRESS_EVERY = 100  # changesets
 
 
@@ -136,13 +135,12 @@ def _commits(
 
 def _commit(repo: Any, revision: int, changed: files.Files, settings: Settings, needs: frozenset[str]) -> Commit:
     changeset = repo[revision]
-    time_s, west_s = changeset.date()
     changes = changed.of(changeset)
     growths = [change.growth for change in changes[settings.max_files :]]
     return Commit(
         node=changeset.hex().decode("ascii"),
         parents=tuple(parent.hex().decode("ascii") for parent in changeset.parents() if parent.rev() >= 0),
-        author=Person.parse(text.decode(utf8(changeset.user())[:LONGEST_NAME]), int(time_s), -west_s),
+        author=bookmark_moves.person(changeset),
         committer=None,
         # A character more: whoever cuts it sees that there was more.
         message=text.cut(text.decode(utf8(changeset.description())), settings.max_message_bytes + 4)[0],

@@ -17,13 +17,14 @@ from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Any
 
 from payload import links, text
-from payload.push import NODE_DIGITS, Commit, FileChange, Person, Push, RefChange, RefKind, Repository
+from payload.push import NODE_DIGITS, Commit, DroppedCommit, FileChange, Person, Push, RefChange, RefKind, Repository
 
 SCHEMA_VERSION = 1
 
 # The range in which every calendar and every zone can write a date: 0001-01-02 to 9999-12-30.
 _EARLIEST_S = -62_135_510_400
 _LATEST_S = 253_402_128_000
+_FIRST_LINE_BYTES = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +210,8 @@ def _ref(change: RefChange, kept: Container[str], limits: Limits) -> dict[str, A
         "commits": [node[:NODE_DIGITS] for node in change.commits if node in kept],
         "dropped": change.dropped,
     }
+    if change.dropped_commits:
+        ref["dropped_commits"] = [_dropped(commit) for commit in change.dropped_commits]
     if change.tagger is not None:
         ref["tagger"] = _person(change.tagger)
     if change.message is not None:
@@ -216,6 +219,16 @@ def _ref(change: RefChange, kept: Container[str], limits: Limits) -> dict[str, A
         if was_cut:
             ref["truncated"] = ["message"]
     return ref
+
+
+def _dropped(commit: DroppedCommit) -> dict[str, Any]:
+    first_line = next((line.strip() for line in commit.message.splitlines() if line.strip()), "")
+    return {
+        "node": commit.node[:NODE_DIGITS],
+        "raw_node": commit.node,
+        "raw_author": commit.author.raw,
+        "message": text.cut(first_line, _FIRST_LINE_BYTES)[0],
+    }
 
 
 def _clamped(time_s: float) -> float:

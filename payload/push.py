@@ -18,6 +18,8 @@ from payload.links import Templates
 
 RECONCILE = "reconcile"
 """The source of a push that no hook recorded."""
+MOST_DROPPED = 50
+"""How many of the commits that a rewind took off a ref are told, the newest."""
 NODE_DIGITS = 12  # of a short node: hg's own short form, and what Bitbucket sent for both
 
 
@@ -245,6 +247,16 @@ class Commit:
 
 
 @dataclass(frozen=True, slots=True)
+class DroppedCommit:
+    """A commit that a rewind took off a ref; other refs may hold it still."""
+
+    node: str
+    """All hex digits."""
+    author: Person
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class RefChange:
     """A ref that the push moved, with what that meant."""
 
@@ -262,6 +274,8 @@ class RefChange:
     """Full nodes of the new commits attributed to this ref, oldest first."""
     dropped: int | None = 0
     """How many commits a rewind took off it; None if that can no longer be known."""
+    dropped_commits: tuple[DroppedCommit, ...] = ()
+    """The newest MOST_DROPPED of these, oldest first."""
     tagger: Person | None = None
     message: str | None = None
     """Of an annotated tag."""

@@ -1,4 +1,5 @@
-"""The patches of commits, for brokers that ask for them (`needs = {'diff'}`), as `git show --format= COMMIT` prints them.
+"""The patches of commits, for brokers that ask for them (`needs = {'diff'}`), as `git show --format= COMMIT` prints them,
+but for names beyond ASCII, which stand as they are (`core.quotePath = false`): people read them.
 
 One `git diff-tree --stdin -p --cc -M --root` tells them all, one commit at a time. It runs in an empty repository of its own
 that borrows the objects, and with a home of its own: so neither configuration nor attributes, the repository's, the user's or
@@ -34,7 +35,7 @@ from payload import text
 TIME_LIMIT_S = 120.0
 
 _DIFF_TREE = (
-    *("git", "diff-tree", "--stdin", "--always", "-p", "--cc", "-M", "--root"),
+    *("git", "-c", "core.quotePath=false", "diff-tree", "--stdin", "--always", "-p", "--cc", "-M", "--root"),
     *("--no-ext-diff", "--no-textconv", "--no-color"),
 )
 _READ_BYTES = 1 << 16

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from githooks.reading import objects
@@ -10,10 +10,10 @@ from githooks.reading.at_the_time import is_zero, ref_name
 from githooks.reading.errors import ObjectBroken, ObjectMissing
 from githooks.reading.graph import Graph
 from githooks.reading.lane import Lane
-from githooks.reading.new_commits import new_commits
+from githooks.reading.new_commits import new_commits, oldest_first
 from githooks.reading.objects import TAG, Links
 from payload import text
-from payload.push import RefAction, RefChange, RefKind, RefUpdate
+from payload.push import MOST_DROPPED, DroppedCommit, RefAction, RefChange, RefKind, RefUpdate
 
 _KINDS = (
     (b"refs/heads/", RefKind.BRANCH),
@@ -23,6 +23,7 @@ _KINDS = (
 )
 _TURN = {RefKind.BRANCH: 0, RefKind.NOTE: 1, RefKind.OTHER: 1, RefKind.TAG: 2}
 """Commits that several refs brought count as the first one's, in this order."""
+_DROPPED_MESSAGE_BYTES = 4096  # of which the payload tells the first line
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ def attributed(moves: Sequence[Move], head_branch: bytes | None, commits: Mappin
 def ref_change(lane: Lane, graph: Graph, one: Move, commits: Mapping[bytes, Links], own: Sequence[str]) -> RefChange:
     """What the payload says of the ref; `commits` are all new ones of the push, `own` those counted as this ref's."""
     update = one.update
-    action, dropped = _action(graph, one, commits)
+    action, dropped, lost = _action(graph, one, commits)
     tag = None
     if one.kind is RefKind.TAG and action is not RefAction.DELETE:
         tag = _annotation(lane, update.new.encode("ascii", "replace"), one.new)
@@ -92,31 +93,41 @@ def ref_change(lane: Lane, graph: Graph, one: Move, commits: Mapping[bytes, Link
         new=None if is_zero(update.new) else update.new,
         commits=tuple(own),
         dropped=dropped,
+        dropped_commits=tuple(_dropped(lane, lost)),
         tagger=tag.tagger if tag else None,
         message=tag.message if tag else None,
     )
 
 
-def _action(graph: Graph, one: Move, commits: Mapping[bytes, Links]) -> tuple[RefAction, int | None]:
-    """What happened, and how many commits the ref lost by it."""
+def _action(graph: Graph, one: Move, commits: Mapping[bytes, Links]) -> tuple[RefAction, int | None, Sequence[bytes]]:
+    """What happened, how many commits the ref lost by it, and the newest of these, oldest first."""
     if is_zero(one.update.new):
-        return RefAction.DELETE, 0
+        return RefAction.DELETE, 0, ()
     if is_zero(one.update.old):
-        return RefAction.CREATE, 0
+        return RefAction.CREATE, 0, ()
     if one.kind is RefKind.TAG:
-        return RefAction.UPDATE, 0
+        return RefAction.UPDATE, 0, ()
     if one.old_is_gone:
         # Had the ref moved forward, its new value would hold the old one, and git would have kept that.
-        return RefAction.REWIND, None
+        return RefAction.REWIND, None, ()
     if one.old is None or one.new is None:
-        return RefAction.UPDATE, 0  # refs/foo/* may name trees and blobs, which have no history
+        return RefAction.UPDATE, 0, ()  # refs/foo/* may name trees and blobs, which have no history
     if _reaches(one.new, one.old, commits):
-        return RefAction.UPDATE, 0
+        return RefAction.UPDATE, 0, ()
     try:
-        dropped = len(new_commits(graph, [one.old], [one.new], eager=0))
+        lost = new_commits(graph, [one.old], [one.new], eager=0)
     except (ObjectMissing, ObjectBroken):
-        return RefAction.REWIND, None
-    return (RefAction.REWIND, dropped) if dropped else (RefAction.UPDATE, 0)
+        return RefAction.REWIND, None, ()
+    return (RefAction.REWIND, len(lost), oldest_first(lost)[-MOST_DROPPED:]) if lost else (RefAction.UPDATE, 0, ())
+
+
+def _dropped(lane: Lane, lost: Sequence[bytes]) -> Iterator[DroppedCommit]:
+    for oid in lost:
+        try:
+            parsed = objects.commit(lane.raw(oid)[1])
+        except (ObjectMissing, ObjectBroken):  # a commit-graph may outlive what it tells of
+            continue
+        yield DroppedCommit(oid.decode("ascii"), parsed.author, text.cut(parsed.message, _DROPPED_MESSAGE_BYTES)[0])
 
 
 def _reaches(new: bytes, old: bytes, commits: Mapping[bytes, Links]) -> bool:

@@ -83,9 +83,9 @@ def server(git_server):
 
 
 def shown(path, node, *, env=None) -> str:
-    """What `git show` prints of a commit where nothing is configured."""
+    """What `git show` prints of a commit where nothing is configured but that names are not quoted."""
     plain = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1", "GIT_ATTR_NOSYSTEM": "1", **(env or {})}
-    said = run(["git", f"--git-dir={path}", "show", "--format=", node], env=plain).stdout
+    said = run(["git", "-c", "core.quotePath=false", f"--git-dir={path}", "show", "--format=", node], env=plain).stdout
     return text.decode(said.encode("utf-8", "surrogateescape"))
 
 
@@ -144,7 +144,7 @@ def test_git_s_configuration_and_attributes_change_nothing_and_run_nothing(serve
     hostile = f"""
 [core]
     abbrev = 40
-    quotePath = false
+    quotePath = true
     bigFileThreshold = 10
     pager = {evil}
     fsmonitor = {evil}

@@ -69,8 +69,10 @@ def queued(server, state_dir, count=1):
         for _ in range(count):
             outbox.add_event(event(server))
             claim = outbox.claim_event(60)
-            ref = {"ref": "refs/heads/main", "name": "main", "action": "create", "kind": "branch", "commits": []}
-            told = {"commits": [], "oberon": {"event": claim.event.id, "sequence": claim.sequence, "refs": [ref], "options": []}}
+            node = server.node("main")
+            ref = {"ref": "refs/heads/main", "name": "main", "action": "create", "kind": "branch", "new": node, "commits": []}
+            own = {"event": claim.event.id, "sequence": claim.sequence, "refs": [ref], "options": [], "commits": {}}
+            told = {"commits": [], "truncated": False, "oberon": own}
             outbox.expand(claim, told, [NewDelivery("own", "record")])
             events.append(claim.event.id)
     return events
@@ -293,7 +295,7 @@ def test_a_worker_forgets_and_writes_down_while_the_disk_is_full(server, small_d
         (state_dir / "other").write_bytes(b"x")
     code, said = drained(state_dir)
     assert code == 0, said
-    assert sorted(recorded()) == sorted(waiting)
+    assert sorted(recorded()) == sorted(waiting), said
     assert counted(state_dir) == {"delivered": 5}
     assert not (state_dir / disk.BALLAST).exists()
     filler.unlink()

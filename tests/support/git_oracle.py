@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from brokers.config import Settings
-from payload.push import Event, Push, RefAction, RefChange, RefKind, RefUpdate, Repository
+from payload.push import MOST_DROPPED, DroppedCommit, Event, Push, RefAction, RefChange, RefKind, RefUpdate, Repository
 from tests.support.git_facts import Facts, person
 
 KINDS = (
@@ -65,10 +65,13 @@ class Oracle:
         kind = _kind(update.ref)
         old, new = (name if name.strip("0") else None for name in (update.old, update.new))
         action, dropped = RefAction.UPDATE, 0
+        lost: set[str] = set()
         if new is None or old is None:
             action = RefAction.DELETE if new is None else RefAction.CREATE
         elif kind is not RefKind.TAG and self.facts.peel(new):
-            dropped = (self.facts.below(self.facts.peel(old)) & ~self.facts.below(self.facts.peel(new))).bit_count()
+            gone = self.facts.below(self.facts.peel(old)) & ~self.facts.below(self.facts.peel(new))
+            lost = {node for node, bit in self.facts.bits.items() if gone & bit}
+            dropped = gone.bit_count()
             action = RefAction.REWIND if dropped else RefAction.UPDATE
         tagger = message = None
         if kind is RefKind.TAG and new is not None:
@@ -87,9 +90,14 @@ class Oracle:
             new=new,
             commits=tuple(own),
             dropped=dropped,
+            dropped_commits=tuple(map(self._dropped, self._by_the_rule(lost)[-MOST_DROPPED:])),
             tagger=tagger,
             message=message,
         )
+
+    def _dropped(self, node: str) -> DroppedCommit:
+        told = self.facts.commit(node, branch=None, counted=False)
+        return DroppedCommit(node, told.author, told.message.encode()[:4096].decode("utf-8", "ignore"))
 
     def _ordered(self, fresh: set[str], new: Sequence[str], excluded: Iterable[str]) -> list[str]:
         """The commits `fresh`, which `new` reach and `excluded` do not, as git sorts them and, of one second, by name."""

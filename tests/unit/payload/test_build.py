@@ -15,7 +15,20 @@ from jsonschema import Draft202012Validator
 from payload import schema, text
 from payload.build import Limits, Service, address, build, compose
 from payload.links import WEB_INTERFACES
-from payload.push import Commit, Event, FileChange, FileType, Person, Push, RefAction, RefChange, RefKind, RefUpdate, Repository
+from payload.push import (
+    Commit,
+    DroppedCommit,
+    Event,
+    FileChange,
+    FileType,
+    Person,
+    Push,
+    RefAction,
+    RefChange,
+    RefKind,
+    RefUpdate,
+    Repository,
+)
 
 NODES = [f"abcdef01234{number}" + "5" * 28 for number in range(5)]
 ADA = Person("Ada Byron <Ada@Example.org>", "Ada Byron", "Ada@Example.org", 1774716012, 3600)
@@ -317,6 +330,19 @@ def test_an_annotated_tag_tells_its_tagger_and_message():
     CONTRACT.validate(built)
 
 
+def test_a_rewind_tells_what_it_dropped():
+    dropped = (DroppedCommit(NODES[1], GRACE, "\n  One\nmore\n"), DroppedCommit(NODES[2], GRACE, "ü" * 1000))
+    change = RefChange(
+        "refs/heads/main", "main", RefKind.BRANCH, RefAction.REWIND, NODES[1], NODES[0], dropped=2, dropped_commits=dropped
+    )
+    built = build(push(refs=(change,)), POST)
+    assert built["oberon"]["refs"][0]["dropped_commits"] == [
+        {"node": NODES[1][:12], "raw_node": NODES[1], "raw_author": GRACE.raw, "message": "One"},
+        {"node": NODES[2][:12], "raw_node": NODES[2], "raw_author": GRACE.raw, "message": "ü" * 512},
+    ]
+    CONTRACT.validate(built)
+
+
 def test_push_options_keep_what_json_can_keep():
     event = replace(EVENT, options=("caf\udcc3\udca9", "caf\udce9", "plain"))
     assert build(push(event=event), POST)["oberon"]["options"] == ["café", "caf\ufffd", "plain"]
@@ -548,6 +574,7 @@ changes = st.builds(
     new=st.none() | nodes,
     commits=st.lists(nodes, max_size=3).map(tuple),
     dropped=st.none() | st.integers(0, 2**70),
+    dropped_commits=st.lists(st.builds(DroppedCommit, nodes, people, told), max_size=2).map(tuple),
     tagger=st.none() | people,
     message=told_or_none,
 )
