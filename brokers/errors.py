@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 
 class BrokerError(Exception):
     """The base of all errors that Oberon and its brokers raise on purpose."""
@@ -100,3 +102,12 @@ class RepositoryGone(ReadingError):
 
 class RepositoryUnreadable(ReadingError):
     """The repository is there and cannot be read: rights, a broken configuration, a format or extension, damage."""
+
+
+def chain(error: BaseException | None) -> Iterator[BaseException]:
+    """`error` and what it came from, the first cause last, each once: a chain may come back to itself (`raise error from error`)."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__

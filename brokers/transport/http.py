@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -20,7 +20,7 @@ from http.client import HTTPException
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
-from brokers.errors import DeliveryFailed, ServiceGone
+from brokers.errors import DeliveryFailed, ServiceGone, chain
 from brokers.transport.call import KEPT_BYTES, Call, Exchange, current
 from brokers.transport.connect import check_proxied, timed_out
 from brokers.transport.deadline import Watchdog
@@ -194,22 +194,12 @@ def _failure(error: BaseException, place: str, watchdog: Watchdog) -> DeliveryFa
         return DeliveryFailed(f"TLS with {place} failed: {tls.reason or tls}")
     if _first(error, ConnectionError):
         return DeliveryFailed(f"{place} closed the connection before it had answered")
-    words = text.visible(str(list(_chain(error))[-1]))[:_REASON_CHARS]
+    words = text.visible(str(list(chain(error))[-1]))[:_REASON_CHARS]
     return DeliveryFailed(f"{place} gave no answer that is HTTP: {words}")
 
 
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """`error` and what it came from, the cause last."""
-    seen: set[int] = set()
-    at: BaseException | None = error
-    while at is not None and id(at) not in seen:
-        seen.add(id(at))
-        yield at
-        at = at.__cause__ or at.__context__
-
-
 def _first(error: BaseException, kind: type[E]) -> E | None:
-    return next((one for one in _chain(error) if isinstance(one, kind)), None)
+    return next((one for one in chain(error) if isinstance(one, kind)), None)
 
 
 def _first_line(body: bytes) -> str:

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from brokers import printed
 from brokers.base import BaseBroker
 from brokers.delivery.pool import within
-from brokers.errors import BrokerError
+from brokers.errors import BrokerError, chain
 from brokers.testing.overheard import OutsideError
 from brokers.testing.receiver import HOST
 from brokers.transport.call import Call, Exchange, placing
@@ -62,11 +62,9 @@ class Ended:
     @property
     def elsewhere(self) -> str:
         """The host on another machine that it was going for, where that is why it failed; '' if it is not."""
-        cause: BaseException | None = self.error
-        while cause is not None:
-            if isinstance(cause, OutsideError):
-                return str(cause).split(" ", 1)[0]
-            cause = cause.__cause__ or cause.__context__
+        outside = next((cause for cause in chain(self.error) if isinstance(cause, OutsideError)), None)
+        if outside:
+            return str(outside).split(" ", 1)[0]
         hosts = (_host_of(exchange.request) for exchange in self.exchanges if exchange.status is None)
         return next((host for host in hosts if host not in ("", HOST, "localhost")), "")
 

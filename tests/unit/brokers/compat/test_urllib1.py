@@ -76,7 +76,7 @@ def test_a_login_that_is_refused_is_not_tried_again(load, receiver, calling):
     receiver.answer(401, ASKING, times=None)
     opener = load(OPENER).URLOpener()
     opener.user, opener.password = "ann", "wrong"
-    with pytest.raises(DeliveryFailed, match=r"^HTTP 401 Unauthorized$"):
+    with pytest.raises(DeliveryFailed, match=r"^HTTP 401 Unauthorized;"):
         opener.open(receiver.url, "x=1")
     assert len(receiver.requests) == 2
 

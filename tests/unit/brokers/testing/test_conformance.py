@@ -78,6 +78,20 @@ BAD = [
     ),
     ("payloads", handling("payload['commits'][0]"), "git-tag (IndexError", "line 18"),
     ("payloads", handling("payload['service']['nosuch']"), "14 of 14 fail", "line 18"),
+    (
+        "payloads",
+        handling("""
+        error = KeyError("first")
+        try:
+            raise error
+        except KeyError:
+            raise OSError("then") from error
+        finally:
+            error.__cause__ = error
+     """),
+        "14 of 14 fail",
+        "line 22",
+    ),
     ("payloads", handling("raise SystemExit"), "SystemExit", "line 18"),
     (
         "secrets",
