@@ -18,7 +18,7 @@ OBERON_SEED := $(shell date +%s)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check soak bench clean
+.PHONY: help venv demo test check docs soak bench clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name what; do \
@@ -40,6 +40,9 @@ check: $(TEST_READY)  ## lint, format, types, import layers
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: $(TEST_READY)  ## write what the documents say of settings and brokers anew, from the code
+	$(BIN)/python -m tests.support.docs
 
 soak: $(TEST_READY)  ## OBERON_SOAK=20000 random pushes against git, as many against hg, 2000 histories of an outbox, kills for OBERON_CHAOS_S=600; OBERON_SEED=N repeats a run
 	tests/support/system-packages

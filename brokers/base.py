@@ -17,6 +17,7 @@ from brokers.config import SERVICE_OPTIONS, Entry, ServiceSettings, unknown_key
 from brokers.errors import BrokerLoadError, ConfigError
 from brokers.fields import Field, by_key
 from brokers.secrets import SECRET_WORDS, SHORTEST_MASKED, Resolver, is_reference, login_of
+from brokers.values import ADDRESSES
 
 __all__ = ["NEEDS", "BaseBroker", "BrokerType", "Field"]
 
@@ -79,6 +80,11 @@ class BaseBroker(metaclass=BrokerType):
         return str(settings.get("host") or "")
 
     @classmethod
+    def required_with(cls, settings: Mapping[str, Any]) -> Mapping[str, str]:  # noqa: ARG003 - for those whose settings decide
+        """`requires`, of a service with `settings`, as far as they are right."""
+        return cls.requires
+
+    @classmethod
     def settings_of(cls, service: ServiceSettings, resolve: Resolver | None = None) -> tuple[dict[str, Any], list[ConfigError]]:
         """What `payload['service']` will hold for `service`, and what is wrong with it.
 
@@ -98,7 +104,7 @@ class BaseBroker(metaclass=BrokerType):
             try:
                 values[key] = _value_of(entry, row, resolve)
             except ValueError as error:
-                shown = repr(entry.value) if row is not None and not row.secret and row.type != "url" else "the value"
+                shown = repr(entry.value) if row is not None and not row.secret and row.type not in ADDRESSES else "the value"
                 problems.append(
                     ConfigError(f"{shown} is not right", setting=entry.setting, origin=entry.origin, remedy=str(error))
                 )
@@ -120,7 +126,7 @@ class BaseBroker(metaclass=BrokerType):
                 origin=service.origins.get("broker", ""),
                 remedy=f"install it: {sys.executable} -m pip install 'oberon-brokers[{extra}]'",
             )
-            for module, extra in cls.requires.items()
+            for module, extra in cls.required_with(values).items()
             if not _is_installed(module)
         ]
         return values, problems
@@ -139,7 +145,8 @@ class BaseBroker(metaclass=BrokerType):
             is_secret = (key in rows and rows[key].secret) or sounds_so or (entry is not None and is_reference(entry.value))
             for part in value if isinstance(value, list) else [value]:
                 if is_secret and not isinstance(part, bool):
-                    found.append(str(part))
+                    is_header = key in rows and rows[key].type == "headers"
+                    found.append(str(part).partition(": ")[2] if is_header else str(part))
                 found += login_of(str(part))
         return [secret for secret in found if len(secret) >= SHORTEST_MASKED]
 

@@ -150,6 +150,12 @@ class ServiceSettings:
     authors: tuple[str, ...] = _option(
         "authors", "list", "", "only commits of these authors (globs over `Name <mail>`, `!` excludes)"
     )
+    skip_marks: tuple[str, ...] = _option(
+        "skipMarks",
+        "marks",
+        "[skip oberon] [oberon skip]",
+        "no push to a ref whose newest commit has one of these in its message; empty: none counts",
+    )
     timeout_s: float = _option("timeout", "positive duration", "30s", "how long one attempt may take")
     retry_s: tuple[float, ...] | None = _option("retry", "durations", "", "waits between attempts; else oberon.retry")
     max_age_s: float = _option("maxAge", "duration", "3d", "a delivery older than this is given up")

@@ -24,6 +24,7 @@ _OF_DEFAULT: Mapping[str, tuple[type, ...]] = {
     "events": _SEVERAL,
     "hosts": _SEVERAL,
     "paths": _SEVERAL,
+    "headers": _SEVERAL,
 }
 """Type -> what a default that is no text may be; those of other types are text."""
 
@@ -44,6 +45,11 @@ class Field:
     | list | list of str | a, b or a b |
     | url | str that begins with http:// or https:// | https://ci.example.org/hook |
     | choice | one of `choices`, as it stands there | likewise, in any case |
+    | push url | likewise; each `${name}` of a push (`payload.placeholders.PUSH`) is filled in by the broker | https://ci.example.org/${repository.slug} |
+    | repository url | likewise, or with ssh://, or an absolute path | ssh://git@git.example.org/${repository.slug}.git |
+    | headers | list of `Name: value` | X-Token: abc, one a line |
+    | message broker url | str that begins with a scheme of `brokers.values.MESSAGE_BROKERS` | amqps://mq.example.org/vhost |
+    | push text, commit text | str, likewise | ${user} pushed to ${branch}; ${commit.subject} |
     | mail, mails | str, list of str: addresses | a@example.org |
     | path | str, absolute | /srv/diary, ~/diary |
 

@@ -7,6 +7,7 @@ a name wins, and any of them wins over a built-in.
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import threading
 from collections.abc import Iterator, Sequence
@@ -73,7 +74,8 @@ def _just_come(name: str, broker_path: Sequence[str]) -> BrokerClass:
         if problem := _directory(path).problem_of(name):
             raise problem
     known = sorted({found.name for found in available(broker_path) if found.name})
-    raise UnknownBrokerError(f"there is no broker {name!r}", remedy=f"there are: {', '.join(known)}")
+    near = "".join(f"did you mean {one}? " for one in difflib.get_close_matches(name, known, n=1))
+    raise UnknownBrokerError(f"there is no broker {name!r}", remedy=f"{near}there are: {', '.join(known)}")
 
 
 @contextmanager

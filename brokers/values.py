@@ -10,10 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from payload import links
+from payload import links, placeholders
 
 EVENTS = ("push", "create", "update", "rewind", "delete", "branch", "tag", "bookmark", "note", "other")
 """What a service's `events` may name: commits, what happened to a ref, and its kind."""
+MESSAGE_BROKERS = ("amqp", "amqps", "mqtt", "mqtts", "nats", "tls", "redis", "rediss", "kafka", "kafka+ssl")
+"""Schemes of addresses of message brokers: of each protocol the plain one, then that with TLS."""
 HOST_WORDS = ("external", "private", "loopback")
 """The words of `allowHosts` (brokers.transport.address)."""
 
@@ -23,6 +25,11 @@ _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~][A-Za-z0-9!#$%&'*+/=?^_`{|}~-]*"
 _ADDRESS = re.compile(rf"{_ATOM}(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{{|}}~-]+)*(?:@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*)?")
 _ADDRESS_CHARS = 254  # RFC 5321, 4.5.3.1.3
 _HOST_GLOB = re.compile(r"[a-z0-9*?\[\]_.:-]+")
+
+_MARK = re.compile(r"\[[^\[\]\n]*[^\[\]\s][^\[\]\n]*\]")
+
+_TOKEN = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+")  # RFC 9110, 5.6.2
+_OWN_HEADERS = ("host", "content-length", "transfer-encoding", "connection", "accept-encoding")
 
 _FEW = 5
 RETRY_EXAMPLE = "5s, 30s, 2m"
@@ -99,6 +106,13 @@ def _list(raw: str) -> tuple[str, ...]:
     return tuple(raw.replace(",", " ").split())
 
 
+def _marks(raw: str) -> tuple[str, ...]:
+    marks = tuple(_MARK.findall(raw))
+    if _MARK.sub("", raw).replace(",", "").strip():
+        raise ValueError("write each in brackets, as [skip oberon] [skip ci]")
+    return marks
+
+
 def _durations(raw: str) -> tuple[float, ...]:
     delays = tuple(_duration(part) for part in _list(raw))
     if not delays:
@@ -107,6 +121,10 @@ def _durations(raw: str) -> tuple[float, ...]:
 
 
 def _url(raw: str) -> str:
+    return _address(raw, ("http", "https"))
+
+
+def _address(raw: str, schemes: Sequence[str]) -> str:
     from urllib.parse import urlsplit
 
     url = raw.strip()
@@ -115,8 +133,9 @@ def _url(raw: str) -> str:
     except ValueError:
         parts = urlsplit("")
     # urlsplit leaves line breaks out without a word; a request line must not have them, nor a space.
-    if parts.scheme not in ("http", "https") or not parts.hostname or " " in url or not url.isprintable():
-        raise ValueError("write an address without spaces that begins with http:// or https://")
+    if parts.scheme not in schemes or not parts.hostname or " " in url or not url.isprintable():
+        begins = " or ".join(f"{scheme}://" for scheme in schemes)
+        raise ValueError(f"write an address without spaces that begins with {begins}")
     try:
         if parts.port != 0:
             return url
@@ -208,6 +227,46 @@ def _template(kind: str) -> Callable[[str], str]:
     return lambda raw: links.check(raw.strip(), kind)
 
 
+def _headers(raw: str) -> tuple[str, ...]:
+    """Each as `Name: value`, one a line."""
+    found = []
+    for line in filter(None, map(str.strip, raw.split("\n"))):
+        name, colon, value = line.partition(":")
+        value = value.strip()
+        if not colon or not _TOKEN.fullmatch(name) or not value.isascii() or not value.isprintable():
+            raise ValueError("write one header a line, as `X-Token: abc`, in ASCII")
+        if name.lower() in _OWN_HEADERS:
+            raise ValueError(f"leave {name} out: the request has its own")
+        found.append(f"{name}: {value}")
+    return tuple(found)
+
+
+def _push_text(raw: str) -> str:
+    return placeholders.check(raw, placeholders.PUSH)
+
+
+def _commit_text(raw: str) -> str:
+    return placeholders.check(raw, placeholders.COMMIT)
+
+
+def _push_url(raw: str) -> str:
+    return placeholders.check_address(_url(raw), placeholders.PUSH)
+
+
+def _message_broker_url(raw: str) -> str:
+    return _address(raw, MESSAGE_BROKERS)
+
+
+def _repository_url(raw: str) -> str:
+    where = raw.strip()
+    if where.startswith("/") and where.isprintable():
+        return placeholders.check(where, placeholders.PUSH)
+    try:
+        return placeholders.check_address(_address(where, ("https", "http", "ssh")), placeholders.PUSH)
+    except ValueError as error:
+        raise ValueError(f"{error}, or an absolute path; for user@host:path write ssh://user@host/path") from None
+
+
 TYPES: Mapping[str, Callable[[str], Any]] = {
     "string": _string,
     "secret": _string,
@@ -217,6 +276,7 @@ TYPES: Mapping[str, Callable[[str], Any]] = {
     "duration": _duration,
     "bytes": _bytes,
     "list": _list,
+    "marks": _marks,
     "url": _url,
     "server": _server,
     "choice": _string,
@@ -229,9 +289,18 @@ TYPES: Mapping[str, Callable[[str], Any]] = {
     "path": _path,
     "paths": _paths,
     "zone": _zone,
+    "headers": _headers,
+    "push text": _push_text,
+    "commit text": _commit_text,
+    "push url": _push_url,
+    "repository url": _repository_url,
+    "message broker url": _message_broker_url,
     **{f"{kind} template": _template(kind) for kind in links.PLACEHOLDERS},
 }
 """Type's name -> from what the file says to the value. A ValueError's text is what would have been right."""
+
+ADDRESSES = frozenset({"url", "push url", "repository url", "message broker url"})
+"""Types of addresses that may hold a login, so that none is shown as it is written."""
 
 
 def convert(raw: str, type_name: str, choices: Sequence[str] = ()) -> Any:

@@ -26,7 +26,8 @@ doctor REPO`` finds what is wrong. Names of settings may be written in any case.
 only if it trusts its owner: see ``hg help config.trusted``.
 
 Every service also has ``NAME.enabled``, and ``refs``, ``paths``, ``events`` and ``authors``: globs, of which at least one
-must match, and none after a ``!``. Default: all. ``timeout`` is how long one attempt may take, in seconds or as 2m.
+must match, and none after a ``!``. Default: all. ``skipMarks`` keep back a push whose newest changeset has one of them in
+its message. Default: [skip oberon] [oberon skip]. ``timeout`` is how long one attempt may take, in seconds or as 2m.
 Default: 30s. ``retry`` are the waits between attempts; ``maxAge`` is when to give up, in seconds or as 3d. Default: 3d.
 ``ordered`` makes a push wait for the one before it. Default: false. ``allowHosts`` is where the service may be.
 

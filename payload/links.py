@@ -142,5 +142,10 @@ def fill(template: str | None, known: Mapping[str, str]) -> str | None:
         address = _PLACEHOLDER.sub(lambda found: known[found[1]], template)
     except KeyError:
         return None
+    return None if climbs(address) else address
+
+
+def climbs(address: str) -> bool:
+    """Whether a part of the path is `.` or `..`, so that whoever follows the address goes elsewhere."""
     place = re.split("[?#]", address, maxsplit=1)[0]
-    return None if {".", ".."} & set(place.split("/")[3:]) else address
+    return not {".", ".."}.isdisjoint(place.split("/")[3:])

@@ -123,6 +123,19 @@ class CommitDetails(TypedDict):
     """What a limit cut, here and in the commit; [] if nothing was."""
 
 
+class DroppedCommit(TypedDict):
+    """A commit that a rewind took off a ref; other refs may hold it still."""
+
+    node: str
+    """The first 12 hex digits."""
+    raw_node: str
+    """All hex digits."""
+    raw_author: str
+    """As stored: `Name <mail>`."""
+    message: str
+    """The first line of its message, at most 1 KiB."""
+
+
 class Ref(TypedDict):
     """A branch, tag, bookmark or other ref that the push moved."""
 
@@ -141,6 +154,8 @@ class Ref(TypedDict):
     """Which of the payload's `commits` it brought, oldest first, 12 hex digits each."""
     dropped: int | None
     """How many commits a rewind took off it; None if that can no longer be known."""
+    dropped_commits: NotRequired[list[DroppedCommit]]
+    """There only of a rewind: the newest 50 of these, oldest first."""
     tagger: NotRequired[Person]
     """Of an annotated tag."""
     message: NotRequired[str]
@@ -173,6 +188,17 @@ class Alert(TypedDict):
     """For people: what happened and why, and on a second line the way out."""
 
 
+class Filtered(TypedDict):
+    """What the filters of a service left out of its payload."""
+
+    commits: int
+    """How many of the commits."""
+    refs: int
+    """How many of the refs."""
+    by: list[str]
+    """Which filters, as `paths filter` or `the mark [skip ci]`."""
+
+
 class Oberon(TypedDict):
     """What Bitbucket never had."""
 
@@ -189,7 +215,7 @@ class Oberon(TypedDict):
     options: list[str]
     """git push options, or hg pushvars as `NAME=VALUE`."""
     total_commits: int
-    """How many commits there were before `oberon.maxCommits`."""
+    """How many commits there were before `oberon.maxCommits`, less those that the service's filters left out."""
     source: Literal["ssh", "http", "local", "reconcile"]
     """How the push came; `reconcile`: no hook could record it, and it was found later."""
     links: Links
@@ -197,6 +223,8 @@ class Oberon(TypedDict):
     """`raw_node` of each commit -> more about it."""
     alert: NotRequired[Alert]
     """Only where `oberon.alert` names this service, and this is no push: `commits` and `refs` are empty then."""
+    filtered: NotRequired[Filtered]
+    """Only where the filters of the service left something out."""
 
 
 class Payload(TypedDict):

@@ -28,6 +28,10 @@ _EXAMPLES: Mapping[str, Callable[[Field], str]] = {
     "path": lambda _: "/var/lib/oberon/file",
     "paths": lambda _: "/var/lib/oberon/one:/var/lib/oberon/two",
     "zone": lambda _: "Europe/Berlin",
+    "headers": lambda _: "X-Example: example",
+    "push text": lambda _: "${user} pushed to ${branch}",
+    "commit text": lambda _: "${commit.node} ${commit.subject}",
+    "push url": lambda _: "https://service.example.org/hook",
 }
 """Type -> a value that it takes; for a type without one it is what a field may say anyhow."""
 _UNITS: Mapping[str, str] = {"duration": "s", "positive duration": "s", "durations": "s"}

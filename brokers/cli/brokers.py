@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import inspect
+import sys
 from pathlib import Path
 from typing import Any
 
 from brokers import loader
 from brokers.base import Field
 from brokers.cli import arguments as common
-from brokers.cli import broker_examples, listing, output, state
+from brokers.cli import broker_examples, listing, manual, output, state
 from brokers.cli.main import DONE, FAILED
 from brokers.delivery import loaded
 from brokers.delivery.loaded import Loaded
 from brokers.errors import UnknownBrokerError
-from brokers.fields import SECRET
 from brokers.in_service import Version
-
-_HAS_EXAMPLE = '[service "'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -113,10 +110,9 @@ def _tell_one(name: str, path: tuple[str, ...], *, as_json: bool) -> int:
     except UnknownBrokerError as error:
         remedy = f"{error.remedy}; for one of a repository's oberon.brokerPath, give that folder with --path DIR"
         raise UnknownBrokerError(error.problem, remedy=remedy) from error
-    about = inspect.cleandoc(broker.__doc__ or "")
+    about = manual.about(broker)
     place = next((found.place for found in loader.available(path) if found.name == name), "")
     folder = str(Path(place).parent) if place.startswith("/") else ""
-    examples = {"git": broker_examples.git(broker, folder), "hg": broker_examples.hg(broker, folder)}
     if as_json:
         output.as_json(
             {
@@ -124,8 +120,9 @@ def _tell_one(name: str, path: tuple[str, ...], *, as_json: bool) -> int:
                 "version": broker.version,
                 "place": place,
                 "about": about,
+                "requires": dict(broker.requires),
                 "fields": [_field_record(row) for row in broker.fields],
-                "examples": examples,
+                "examples": {"git": broker_examples.git(broker, folder), "hg": broker_examples.hg(broker, folder)},
             }
         )
         return DONE
@@ -133,25 +130,20 @@ def _tell_one(name: str, path: tuple[str, ...], *, as_json: bool) -> int:
     if about:
         output.say()
         output.block(about, "  ")
+    if package := manual.package(broker):
+        output.say()
+        output.say(f"to be installed for it: {sys.executable} -m pip install '{package}'")
     output.say()
     if broker.fields:
-        output.table(("SETTING", "TYPE", "DEFAULT", "MEANING"), map(_field_row, broker.fields))
+        output.table(manual.HEADS, manual.settings(broker))
     else:
         output.say("it takes whatever its service's section says")
-    for title, example in (("git config", examples["git"]), ("hgrc", examples["hg"])):
-        if _HAS_EXAMPLE in about:
-            break  # its author's own
+    for title, example in manual.examples(broker, folder).items():
         output.say()
         output.say(f"as {title} has it:")
         output.say()
         output.block(example)
     return DONE
-
-
-def _field_row(row: Field) -> tuple[str, ...]:
-    kind = " or ".join(row.choices) if row.choices else row.type
-    default = "(required)" if row.required and row.default is None else broker_examples.default_of(row)
-    return row.name, f"{kind}, secret" if row.secret and row.type != SECRET else kind, default, row.help
 
 
 def _field_record(row: Field) -> dict[str, Any]:

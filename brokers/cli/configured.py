@@ -14,7 +14,7 @@ from brokers.delivery.attempt import MASK
 from brokers.errors import BrokerError, BrokerLoadError, ConfigError, UnknownBrokerError
 from brokers.fields import by_key
 from brokers.secrets import is_reference
-from brokers.values import convert
+from brokers.values import ADDRESSES, convert
 
 # Of brokers that declare no fields (those of 2008), the name is all there is to go by.
 _SECRET_NAME = re.compile(r"pass(word|wd|phrase)?$|secret|token|api_?key|auth|credential|private|^key$", re.IGNORECASE)
@@ -78,7 +78,7 @@ def masked(key: str, raw: str, row: Field | None, *, declared: bool) -> str:
 
 
 def _without_login(raw: str, type_name: str) -> str:
-    if type_name == "url" and raw and not is_reference(raw):
+    if type_name in ADDRESSES and raw and not is_reference(raw):
         try:
             convert(raw, type_name)
         except ValueError:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import pkgutil
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from importlib import import_module
 from typing import Any
 
 from brokers.cli import arguments as common
@@ -54,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "hg: FIRST LAST, the changesets of the push",
     )
     which = parser.add_mutually_exclusive_group()
-    which.add_argument("--dialect", choices=_dialects(), help="as that service's webhooks wrote it")
+    which.add_argument("--dialect", choices=sorted(dialects.REQUESTS), help="as that service's webhooks wrote it")
     which.add_argument(
         "--lines",
         action="store_true",
@@ -81,7 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     composed = _composed(repository, configuration, event)
     if arguments.dialect:
-        shown = import_module(f"payload.dialects.{arguments.dialect}").write(composed)
+        shown = _as_dialect(arguments.dialect, composed)
     elif service is not None:
         shown = _for_service(service, configuration, composed)
     else:
@@ -90,8 +88,12 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _dialects() -> list[str]:
-    return sorted(module.name for module in pkgutil.iter_modules(dialects.__path__))
+def _as_dialect(name: str, composed: dict[str, Any]) -> Any:
+    """The body, or where the service names its events the list of its requests."""
+    requests = dialects.REQUESTS[name](composed)
+    if len(requests) == 1 and not requests[0].event:
+        return requests[0].body
+    return [{"event": request.event, "headers": dict(request.headers), "body": request.body} for request in requests]
 
 
 def _composed(repository: Repository, configuration: Configuration, event: Event) -> dict[str, Any]:

@@ -183,8 +183,9 @@ def _trial(arguments: argparse.Namespace, tried: Tried) -> Trial:
 def _tried(tried: Tried, composed: dict[str, Any], *, dry_run: bool) -> Outcome:
     """One attempt, in a thread that is left behind if the broker hangs."""
     service, configuration, secrets = tried.service, tried.configuration, resolver(os.environ)
+    path = tried.repository.path if tried.repository else ""
     job = within(
-        lambda _: attempt(service, configuration, composed, secrets, dry_run=dry_run, broker=tried.broker),
+        lambda _: attempt(service, configuration, composed, secrets, dry_run=dry_run, broker=tried.broker, repository=path),
         service.timeout_s + GRACE_S,
     )
     if job.abandoned:

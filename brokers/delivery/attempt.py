@@ -17,6 +17,7 @@ from typing import Any
 from brokers import loader, printed
 from brokers.base import BaseBroker
 from brokers.config import Configuration, ServiceSettings
+from brokers.delivery import filters
 from brokers.delivery.outcome import TIMED_OUT, Outcome, Verdict
 from brokers.errors import BrokerLoadError, ConfigError, DeliveryFailed, PermanentFailure, RetryLater, ServiceGone
 from brokers.secrets import Resolver, spellings
@@ -38,10 +39,11 @@ def attempt(
     timeout_s: float | None = None,
     dry_run: bool = False,
     broker: type[BaseBroker] | None = None,
+    repository: str = "",
 ) -> Outcome:
     """Call the broker of `service` once, for at most `timeout_s` seconds (None: as the service says). Never raises.
 
-    `broker` is called instead of the one that has its name: one that is not installed.
+    `broker` is called instead of the one that has its name: one that is not installed. `repository` is its absolute path.
     """
     started = time.monotonic()
     limit_s = service.timeout_s if timeout_s is None else timeout_s
@@ -51,6 +53,7 @@ def attempt(
         proxy=configuration.settings.proxy,
         ca_bundle=configuration.settings.ca_bundle,
         dry_run=dry_run,
+        repository=repository,
     )
     secrets: list[str] = []
     with printed.keeping() as said:
@@ -98,7 +101,8 @@ def _call(
         payload = address(composed, Service(chosen.name, values))
         with placing(call):
             note = chosen().handle(payload)
-    return Outcome(Verdict.DELIVERED, note=note if isinstance(note, str) else "", reached=True)
+    notes = (note if isinstance(note, str) else "", filters.told(composed))
+    return Outcome(Verdict.DELIVERED, note="; ".join(filter(None, notes)), reached=True)
 
 
 def _outcome_of(error: BaseException, call: Call) -> Outcome:

@@ -57,7 +57,7 @@ class Deliveries:
         if composed is None:
             return Outcome(Verdict.SKIPPED, skipped)
         self._pool.allow(job, service.timeout_s + GRACE_S)
-        return attempt(service, configuration, composed, self._worker.resolve)
+        return attempt(service, configuration, composed, self._worker.resolve, repository=claim.repository)
 
     def finish(self, jobs: Sequence[Job]) -> None:
         """Write down how attempts ended. Raises OutboxError."""

@@ -1,18 +1,29 @@
-"""What of a push concerns one service: its `refs`, `paths`, `events` and `authors`.
+"""What of a push concerns one service: its `refs`, `events`, `skipMarks`, `paths` and `authors`, and the push option oberon.skip.
 
-Each is a list of globs (fnmatch: `*` matches `/` too; one that ends with `/` stands for all below it), case matters. A value matches the list if it matches a pattern without
-`!`, or if all patterns have one; and matches none with `!`. The rest of the push is left out of that service's payload.
+All but `skipMarks` are lists of globs (fnmatch: `*` matches `/` too; one that ends with `/` stands for all below it), case matters.
+A value matches the list if it matches a pattern without `!`, or if all patterns have one; and matches none with `!`.
+
+Each ref is judged as if it had been pushed alone. `refs`, `events` and `skipMarks` leave out a ref with the commits that it alone
+brings; `paths` and `authors` leave out commits, and then the refs that brought none but those. What remains is the service's
+payload, whose `oberon.filtered` counts what was left out; if nothing remains, the service is skipped.
+
+A mark counts where CI services look for theirs: in the message of the newest commit of a ref, in any case (GitLab, "Skip a
+pipeline"; GitHub, "Skipping workflow runs"). Marks in older commits of the push do not count.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import Any
+from functools import partial
+from typing import Any, TypeAlias
 
 from brokers.config import ServiceSettings
 
-SKIP_OPTIONS = ("oberon.skip", "OBERON_SKIP=1", "OBERON_SKIP=true")
+_SKIP_OPTIONS = ("oberon.skip", "oberon_skip")  # git's, and hg's pushvar
+_NO = ("0", "false", "no", "off", "never")
+
+Row: TypeAlias = Mapping[str, Any]
 
 
 def matches(patterns: Sequence[str], *values: str) -> bool:
@@ -26,38 +37,95 @@ def matches(patterns: Sequence[str], *values: str) -> bool:
     return not wanted or _any(wanted, values)
 
 
-def concerns(service: ServiceSettings, composed: Mapping[str, Any]) -> tuple[dict[str, Any] | None, str]:
+def concerns(service: ServiceSettings, composed: Row) -> tuple[dict[str, Any] | None, str]:
     """The part of a payload (`payload.build.compose`'s) that is for `service`, and ''; or None and why it is skipped."""
-    if composed["oberon"].get("alert"):
+    own = composed["oberon"]
+    if own.get("alert"):
         return dict(composed), ""
-    if any(option in SKIP_OPTIONS for option in composed["oberon"]["options"]):
+    if any(map(_is_skip, own["options"])):
         return None, "skipped: the push option oberon.skip"
-    if not composed["oberon"]["refs"] and not composed["commits"]:
+    if not own["refs"] and not composed["commits"]:
         return None, "skipped: no ref that counts has moved"
-    refs = [ref for ref in composed["oberon"]["refs"] if matches(service.refs, ref["ref"], ref["name"])]
-    if service.refs and not refs:
-        return None, "skipped: refs filter"
-    refs = [ref for ref in refs if matches(service.events, ref["action"], ref["kind"], *_push_word(ref))]
-    if service.events and not refs:
-        return None, "skipped: events filter"
-    commits = composed["commits"]
-    if service.refs or service.events:
-        kept = {node for ref in refs for node in ref["commits"]}
-        commits = [commit for commit in commits if commit["node"] in kept]
-    had_commits = bool(commits)
+    refs: Sequence[Row] = own["refs"]
+    commits: Sequence[Row] = composed["commits"]
+    by: list[str] = []
+    for name, is_wanted in _ref_filters(service, composed):
+        kept = [ref for ref in refs if is_wanted(ref)]
+        if not kept:
+            return None, f"skipped: {name}"
+        if len(kept) < len(refs):
+            refs = kept
+            commits = [commit for commit in commits if commit["node"] in _brought(refs)]
+            by.append(name)
+    for name, is_wanted in _commit_filters(service, own["commits"]):
+        wanted = [commit for commit in commits if is_wanted(commit)]
+        if len(wanted) == len(commits):
+            continue
+        if not composed["truncated"]:  # else what is not listed may concern it
+            nodes = {commit["node"] for commit in wanted}
+            refs = [ref for ref in refs if not ref["commits"] or nodes.intersection(ref["commits"])]
+        if not wanted and not refs:
+            return None, f"skipped: {name}"
+        commits = wanted
+        by.append(name)
+    return _narrowed(composed, refs, commits, by), ""
+
+
+def told(composed: Row) -> str:
+    """What was left out of a payload, for the note of its delivery; '' if nothing was."""
+    filtered = composed.get("oberon", {}).get("filtered")
+    if not filtered:
+        return ""
+    of = {"commits": len(composed["commits"]), "refs": len(composed["oberon"]["refs"])}
+    counts = [f"{filtered[what]} of {filtered[what] + left} {what}" for what, left in of.items() if filtered[what]]
+    return f"left out: {', '.join(counts)} ({', '.join(filtered['by'])})"
+
+
+def _ref_filters(service: ServiceSettings, composed: Row) -> Iterable[tuple[str, Callable[[Row], bool]]]:
+    if service.refs:
+        yield "refs filter", lambda ref: matches(service.refs, ref["ref"], ref["name"])
+    if service.events:
+        yield "events filter", lambda ref: matches(service.events, ref["action"], ref["kind"], *_push_word(ref))
+    messages = {node: commit["message"] for commit in composed["commits"] for node in (commit["node"], commit["raw_node"])}
+    for mark in service.skip_marks:
+        is_marked = partial(_is_marked, mark.casefold(), messages)
+        if any(map(is_marked, composed["oberon"]["refs"])):
+            yield f"the mark {mark}", partial(_is_not, is_marked)
+
+
+def _commit_filters(service: ServiceSettings, details: Mapping[str, Row]) -> Iterable[tuple[str, Callable[[Row], bool]]]:
     if service.paths:
-        commits = [commit for commit in commits if any(matches(service.paths, file["file"]) for file in commit["files"])]
-        if had_commits and not commits:
-            return None, "skipped: paths filter"
+        yield "paths filter", lambda commit: _touches(service.paths, commit, details.get(commit["raw_node"], {}))
     if service.authors:
-        commits = [commit for commit in commits if matches(service.authors, commit["raw_author"], commit["author"])]
-        if had_commits and not commits:
-            return None, "skipped: authors filter"
-    return _narrowed(composed, refs, commits), ""
+        yield "authors filter", lambda commit: matches(service.authors, commit["raw_author"], commit["author"])
 
 
-def _push_word(ref: Mapping[str, Any]) -> Iterable[str]:
+def _touches(patterns: Sequence[str], commit: Row, details: Row) -> bool:
+    """Whether a file of it matches; of a commit with more files than are listed (`oberon.maxFiles`), one may."""
+    return "files" in details.get("truncated", ()) or any(matches(patterns, file["file"]) for file in commit["files"])
+
+
+def _is_marked(mark: str, messages: Mapping[str, str], ref: Row) -> bool:
+    """Whether the commit that a ref points to says so; of a tag object, the last commit it brings. One not pushed now says nothing."""
+    nodes = [ref["new"], *(ref["commits"][-1:] if ref["kind"] == "tag" else ())]
+    return mark in next((messages[node] for node in nodes if node in messages), "").casefold()
+
+
+def _is_not(judged: Callable[[Row], bool], row: Row) -> bool:
+    return not judged(row)
+
+
+def _push_word(ref: Row) -> Iterable[str]:
     return ("push",) if ref["commits"] else ()
+
+
+def _brought(refs: Iterable[Row]) -> set[str]:
+    return {node for ref in refs for node in ref["commits"]}
+
+
+def _is_skip(option: str) -> bool:
+    name, _, value = option.partition("=")
+    return name.lower() in _SKIP_OPTIONS and value.strip().lower() not in _NO
 
 
 def _any(patterns: Sequence[str], values: Iterable[str]) -> bool:
@@ -65,13 +133,27 @@ def _any(patterns: Sequence[str], values: Iterable[str]) -> bool:
     return any(fnmatchcase(value, glob) for value in values for glob in globs)
 
 
-def _narrowed(composed: Mapping[str, Any], refs: list[dict[str, Any]], commits: list[dict[str, Any]]) -> dict[str, Any]:
-    own = composed["oberon"]
-    if len(refs) == len(own["refs"]) and len(commits) == len(composed["commits"]):
+def _compare_url(url: str | None, refs: Iterable[Row]) -> str | None:
+    """`url`, if it shows what one of `refs` changed: each such address has the new node in it (`payload.links`)."""
+    return url if url and any(ref["new"] and ref["new"] in url for ref in refs) else None
+
+
+def _narrowed(composed: Row, refs: Sequence[Row], commits: Sequence[Row], by: list[str]) -> dict[str, Any]:
+    """`composed` with these of its refs and commits, each ref with those of its commits that are there."""
+    if not by:
         return dict(composed)
-    kept = {commit["raw_node"] for commit in commits}
+    own = composed["oberon"]
+    nodes, raw_nodes = ({commit[key] for commit in commits} for key in ("node", "raw_node"))
+    left_out = len(composed["commits"]) - len(commits)
     return {
         **composed,
-        "commits": commits,
-        "oberon": {**own, "refs": refs, "commits": {node: told for node, told in own["commits"].items() if node in kept}},
+        "commits": list(commits),
+        "oberon": {
+            **own,
+            "refs": [{**ref, "commits": [node for node in ref["commits"] if node in nodes]} for ref in refs],
+            "commits": {node: details for node, details in own["commits"].items() if node in raw_nodes},
+            "links": {**own["links"], "compare": _compare_url(own["links"]["compare"], refs)},
+            "total_commits": own["total_commits"] - left_out,
+            "filtered": {"commits": left_out, "refs": len(own["refs"]) - len(refs), "by": by},
+        },
     }

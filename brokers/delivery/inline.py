@@ -281,7 +281,9 @@ class _Inline:
         self, service: ServiceSettings, composed: Mapping[str, Any], resolve: Callable[[str], str], timeout_s: float
     ) -> Callable[[Job], Outcome]:
         narrowed, _ = concerns(service, composed)
-        return lambda _: attempt(service, self.configuration, narrowed or composed, resolve, timeout_s=timeout_s)
+        return lambda _: attempt(
+            service, self.configuration, narrowed or composed, resolve, timeout_s=timeout_s, repository=self.event.path
+        )
 
     def _finish(self, service: ServiceSettings, outcome: Outcome, claim: DeliveryClaim | None) -> bool:
         """Record one delivery and tell the pusher; whether nothing is left to do for it."""

@@ -14,7 +14,7 @@ from payload.push import Person
 MAX_CHARS = 150
 _NAME_CHARS = 60
 _NAMED_AT_MOST = 2
-_CUT = "..."  # ASCII: a header with anything else is encoded as a whole
+CUT = "..."  # ASCII: a header with anything else is encoded as a whole
 
 _VERBS = {
     "create": "created",
@@ -96,7 +96,7 @@ def listed(names: Iterable[str], many: str) -> str:
 
 def short(line: str, max_chars: int) -> str:
     """`line`, with `...` at its end if it had to be cut."""
-    return line if len(line) <= max_chars else line[: max_chars - len(_CUT)].rstrip() + _CUT
+    return line if len(line) <= max_chars else line[: max_chars - len(CUT)].rstrip() + CUT
 
 
 def _of_refs(moved: list[dict[str, Any]]) -> str:

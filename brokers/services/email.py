@@ -1,23 +1,16 @@
-"""Email: the push as a mail."""
+"""Email: the push as a mail, or as one mail for each of its commits."""
 
 from __future__ import annotations
 
-import socket
-from collections.abc import Mapping
-from typing import Any
-
-from brokers.base import BaseBroker, Field
-from brokers.render import mail
-from brokers.transport import sendmail, smtp
-from brokers.transport.mail import check_envelope
-from brokers.values import is_mail_address
-from payload.push import Person
+from brokers.mailing.broker import MailBroker
 
 
-class Email(BaseBroker):
-    """Mails each push. One commit: its subject is the mail's. Several: a summary as subject, all of them in the mail.
+class Email(MailBroker):
+    """Mails each push, or, as git-multimail does, each commit too, in a thread. A push of one commit: its subject is the mail's.
+    Several: a summary as subject, and all of them in the mail.
 
-    It needs the recipients, and a mail server: `localhost` unless told otherwise, or a sendmail program.
+    It needs the recipients, and a mail server: `localhost` unless told otherwise, or a sendmail program. A login is given out by
+    whoever runs the server; Gmail takes none but an app password (myaccount.google.com/apppasswords).
 
         # git config                                   # hgrc
         [service "mail"]                               [services]
@@ -28,45 +21,22 @@ class Email(BaseBroker):
             tls = starttls                             mail.tls = starttls
             user = commits                             mail.user = commits
             password = file:/etc/oberon/mail           mail.password = file:/etc/oberon/mail
+
+    With `each = commit` a mail about the push is followed by one for each commit, in a thread. Nobody gets more than `maxMails` of one
+    push; beyond that the oldest commits have none, and the first mail says how many. A push of one commit is one mail.
+
+    `toFile` names a file that says who gets what, besides `to`:
+
+        docs/             = writers@example.org
+        *.sql, db/        = dba@example.org, ann@example.org
+        ref:release/*     = releases@example.org
+        repository:web/*  = web@example.org
+
+    Globs are those of `paths`; who is named twice gets one mail, of all that is for them. Filters can go by `List-Id`,
+    `X-Oberon-Repository`, and the headers that git-multimail writes (`X-Git-Refname`, `X-Git-Rev` and their like) or, of Mercurial,
+    `X-Hg-Branch` and its like.
+
+    Delivered is what the mail server has taken for at least one recipient. A mail that it refuses holds up none of the others.
+    When some have to be sent again, those that were taken are left out, as far as the worker remembers them; a mail that comes
+    twice has the same Message-ID.
     """
-
-    fields = (
-        Field("To", required=True, type="mails", help="the recipients' addresses"),
-        Field("From", type="mail", help="the sender, as `Commits <commits@example.org>`; else oberon@ this machine"),
-        Field("Host", default="localhost", help="the mail server"),
-        Field("Port", type="integer", help="its port; else 25, for starttls 587, for tls 465"),
-        Field(
-            "TLS", type="choice", choices=("none", "starttls", "tls"), default="none", help="how the way there is kept private"
-        ),
-        Field("User", help="the login, if the server wants one"),
-        Field("Password", secret=True, help="the login's password"),
-        Field("Sendmail", type="path", help="a sendmail program to use instead of a server"),
-        Field("Reply-To", type="choice", choices=("author", "none"), default="author", help="who gets the replies"),
-    )
-
-    def handle(self, payload: dict[str, Any]) -> str:
-        """The note is the mail server's answer."""
-        settings = payload["service"]
-        sender = Person.parse(settings.get("from") or f"oberon@{socket.gethostname()}")
-        recipients = settings["to"]
-        check_envelope(sender.email, recipients)
-        author = mail.only_author(payload)
-        answerable = settings.get("reply-to") != "none" and "@" in author.email and is_mail_address(author.email)
-        message = mail.message(payload, sender, recipients, reply_to=author if answerable else None)
-        if settings.get("sendmail"):
-            return sendmail.send(message, sender.email, recipients, settings["sendmail"])
-        return smtp.send(message, sender.email, recipients, _server(settings))
-
-    def endpoint(self, settings: Mapping[str, Any]) -> str:
-        """`host:port` of the mail server; '' for a sendmail program, which queues by itself."""
-        return "" if settings.get("sendmail") else _server(settings).endpoint
-
-
-def _server(settings: Mapping[str, Any]) -> smtp.Server:
-    return smtp.Server(
-        host=settings.get("host") or "localhost",
-        port=settings.get("port"),
-        tls=settings.get("tls") or "none",
-        user=settings.get("user") or "",
-        password=settings.get("password") or "",
-    )

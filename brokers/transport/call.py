@@ -22,13 +22,13 @@ class Exchange:
     """What was said to a service and what it answered, as text for the record; secrets not yet masked."""
 
     transport: str
-    """`http`, `smtp` or `sendmail`."""
+    """`http`, `smtp`, `sendmail`, `program` or a message broker's scheme."""
     request: str
     """First line, headers, empty line, body: at most KEPT_BYTES of it."""
     response: str = ""
     """Likewise; '' if none came."""
     status: int | None = None
-    """HTTP status or SMTP code; None if none came."""
+    """HTTP status, SMTP code or a program's exit status; None if none came."""
     duration_s: float = 0.0
 
     def to_record(self) -> dict[str, Any]:
@@ -43,6 +43,8 @@ class Call:
     deadline: float = field(default_factory=lambda: time.monotonic() + DEFAULT_TIMEOUT_S)
     allow_hosts: tuple[str, ...] = ("external", "private", "loopback")
     """Where services may be (`oberon.allowHosts`)."""
+    repository: str = ""
+    """Absolute path of the repository, for what works on it; '' where the call is for none."""
     proxy: str | None = None
     ca_bundle: str | None = None
     dry_run: bool = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from typing import Any
 
 from brokers.errors import DeliveryFailed, PermanentFailure
 from brokers.transport import address
@@ -19,15 +20,7 @@ def connect(host: str, port: int, call: Call, watchdog: Watchdog, *, guarded: bo
     Raises PermanentFailure if every address is barred, else DeliveryFailed.
     """
     place = f"{host}:{port}"
-    try:
-        found = lookup(host, port, call.remaining_s())
-    except TimeoutError as error:
-        raise timed_out(watchdog, f"looking up {host}") from error
-    except (OSError, UnicodeError) as error:
-        raise DeliveryFailed(f"cannot find {host}: {_words(error)}") from error
-    permitted = [row for row in found if not guarded or address.permits(call.allow_hosts, host, address.parse(row[1][0]))]
-    if not permitted:
-        raise barred(call, host, sorted({row[1][0] for row in found}))
+    permitted = resolve(host, port, call, watchdog, guarded=guarded)
     failure: OSError | None = None
     for number, (family, where) in enumerate(permitted):
         connection = socket.socket(family, socket.SOCK_STREAM)
@@ -45,6 +38,25 @@ def connect(host: str, port: int, call: Call, watchdog: Watchdog, *, guarded: bo
     if watchdog.fired or isinstance(failure, TimeoutError):
         raise timed_out(watchdog, f"connecting to {place}") from failure
     raise DeliveryFailed(f"cannot connect to {place}: {_words(failure)}") from failure
+
+
+def resolve(
+    host: str, port: int, call: Call, watchdog: Watchdog, *, guarded: bool = True
+) -> list[tuple[socket.AddressFamily, tuple[Any, ...]]]:
+    """(family, socket address) of each address of `host` that may be connected to, in the resolver's order; at least one.
+
+    Raises as `connect`.
+    """
+    try:
+        found = lookup(host, port, call.remaining_s())
+    except TimeoutError as error:
+        raise timed_out(watchdog, f"looking up {host}") from error
+    except (OSError, UnicodeError) as error:
+        raise DeliveryFailed(f"cannot find {host}: {_words(error)}") from error
+    permitted = [row for row in found if not guarded or address.permits(call.allow_hosts, host, address.parse(row[1][0]))]
+    if not permitted:
+        raise barred(call, host, sorted({row[1][0] for row in found}))
+    return permitted
 
 
 def check_proxied(host: str, call: Call) -> None:

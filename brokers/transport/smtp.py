@@ -1,178 +1,131 @@
-"""A mail to a server that speaks SMTP, by the rules of its call: deadline, address guard, certificates, record."""
+"""Mails to a server that speaks SMTP, by the rules of their call: deadline, address guard, certificates, record.
+
+All mails of a delivery go over one connection, one after another.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import smtplib
-import socket
 import ssl
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from email.message import EmailMessage
-from email.policy import SMTP
-from io import BufferedIOBase
 
 from brokers.errors import DeliveryFailed, PermanentFailure
 from brokers.transport.call import Call, current
-from brokers.transport.connect import connect, timed_out
-from brokers.transport.deadline import GRACE_S, Watchdog
-from brokers.transport.mail import check_envelope, recorded
-from brokers.transport.tls import context
+from brokers.transport.connect import timed_out
+from brokers.transport.deadline import Watchdog
+from brokers.transport.mail import Mail, Progress, Refusal, check_envelope, recorded
+from brokers.transport.smtp_client import DEFAULT_PORTS, Client, Server
 from payload import text
 
-DEFAULT_PORTS = {"none": 25, "starttls": 587, "tls": 465}
-"""TLS -> port: RFC 5321, RFC 6409, RFC 8314."""
+__all__ = ["DEFAULT_PORTS", "Server", "deliver", "send"]
+
 _REPLY_CHARS = 300
-_REPLY_BYTES = 64 * 1024  # of one reply's lines: that to EHLO names each extension
 _ASKS_FOR_LOGIN = frozenset({530, 534, 535, 538})  # RFC 4954: what the admin can mend, the mail being right
-
-
-@dataclass(frozen=True, slots=True)
-class Server:
-    """The mail server and how to speak to it."""
-
-    host: str = "localhost"
-    port: int | None = None
-    """None: as `DEFAULT_PORTS`."""
-    tls: str = "none"
-    """`none`, `starttls` (refused if the server does not offer it) or `tls` from the first byte."""
-    user: str = ""
-    """'' sends without a login."""
-    password: str = ""
-    ehlo: str = ""
-    """What this machine calls itself; '': its own name, or its address if that has no domain."""
-
-    @property
-    def endpoint(self) -> str:
-        """`host:port`."""
-        return f"{self.host}:{self.port or DEFAULT_PORTS[self.tls]}"
+_CLOSES_DOWN = 421  # or will not talk now (RFC 5321, 3.8)
 
 
 def send(message: EmailMessage, sender: str, recipients: Sequence[str], server: Server) -> str:
-    """Hand `message` over; the note says what the server answered and whom it refused.
+    """Hand one message over, as `deliver` does."""
+    return deliver([Mail.of(message, sender, recipients)], server)
 
-    Delivered is what the server took with a 250 for at least one recipient. PermanentFailure: it refused all of them, the
-    sender or the message for good (5xx). DeliveryFailed: anything else, and when it put one recipient off (4xx) - the
-    others then get the mail again, under the same Message-ID.
+
+def deliver(mails: Sequence[Mail], server: Server) -> str:
+    """Hand `mails` over, in their order; the note says what the server answered to the last one, and whom it refused.
+
+    A mail is taken with a 250 for at least one recipient. One that is refused holds up none of the others. PermanentFailure:
+    a mail or its sender was refused for good (5xx), or everybody whom any was for. DeliveryFailed: anything else, and when a
+    mail or a recipient was put off (4xx); the next attempt leaves out what was taken (`brokers.transport.mail`).
     """
     call = current()
-    check_envelope(sender, recipients)
+    for mail in mails:
+        check_envelope(mail.sender, mail.recipients)
     if not (server.user + server.password).isascii():
         raise PermanentFailure("User and Password of a mail server must be ASCII")
-    record = recorded("smtp", sender, recipients, message)
-    call.exchanges.append(record)
     if call.dry_run:
-        return f"would be sent to {len(recipients)} through {server.endpoint}"
-    started = time.monotonic()
+        call.exchanges += [recorded("smtp", mail, len(mails)) for mail in mails]
+        told = f"to {len(mails[0].recipients)}" if len(mails) == 1 else f"as {len(mails)} mails"
+        return f"would be sent {told} through {server.endpoint}"
+    progress = Progress(mails, server.endpoint)
     with Watchdog(call.remaining_s()) as watchdog:
-        try:
-            record.status, record.response = _transact(message, sender, recipients, server, call, watchdog)
-        except (smtplib.SMTPException, OSError, ValueError) as error:
-            if isinstance(error, smtplib.SMTPResponseException):
-                record.status, record.response = error.smtp_code, _shown(error.smtp_error)
-            raise _failure(error, server, watchdog) from error
-        finally:
-            record.duration_s = time.monotonic() - started
-    return record.response
+        _converse(progress, len(mails), server, call, watchdog)
+    return progress.end()
 
 
-class _LongReplyError(ValueError):
-    """A reply that has not come to its end within _REPLY_BYTES. No OSError: smtplib would take it for a lost connection."""
-
-
-class _Reply:
-    """The lines of replies, as smtplib should read them: it takes what was cut off for a line, so that half of a refusal or
-    a `250` at the deadline counts, and keeps all of a reply, for as long as its lines come.
-    """
-
-    def __init__(self, file: BufferedIOBase) -> None:
-        self._file = file
-        self.left = _REPLY_BYTES
-
-    def readline(self, limit: int) -> bytes:
-        line = self._file.readline(limit)
-        self.left -= len(line)
-        if self.left < 0:
-            raise _LongReplyError(f"a reply is longer than {_REPLY_BYTES // 1024} KiB")
-        return line if line.endswith(b"\n") or len(line) == limit else b""  # b'': the connection was lost
-
-    def close(self) -> None:
-        self._file.close()
-
-
-class _Client(smtplib.SMTP):
-    """smtplib over a guarded and watched socket."""
-
-    def __init__(self, server: Server, call: Call, watchdog: Watchdog) -> None:
-        self._server, self._call, self._watchdog = server, call, watchdog
-        port = server.port or DEFAULT_PORTS[server.tls]
-        # Without a name smtplib asks the resolver for one, outside every deadline.
-        name = server.ehlo or socket.gethostname()
-        super().__init__(server.host, port, local_hostname=name, timeout=call.remaining_s() + GRACE_S)
-        if self.sock and not server.ehlo and "." not in name:  # RFC 5321, 4.1.3: then the address, as a literal
-            address = self.sock.getsockname()[0]
-            self.local_hostname = f"[IPv6:{address}]" if ":" in address else f"[{address}]"
-
-    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:  # noqa: ARG002 - smtplib's signature; `call` has the deadline
-        if self._server.tls != "tls":
-            return connect(host, port, self._call, self._watchdog)
-        trusted = context(self._call.ca_bundle)
-        return trusted.wrap_socket(connect(host, port, self._call, self._watchdog), server_hostname=host)
-
-    def getreply(self) -> tuple[int, bytes]:
-        if self.file is None:
-            assert self.sock is not None
-            self.file = _Reply(self.sock.makefile("rb"))
-        self.file.left = _REPLY_BYTES
-        try:
-            return super().getreply()
-        except _LongReplyError:
-            self.close()
-            raise
-
-
-def _transact(
-    message: EmailMessage, sender: str, recipients: Sequence[str], server: Server, call: Call, watchdog: Watchdog
-) -> tuple[int, str]:
-    """(code, note) of the server's answer to the message."""
-    client = _Client(server, call, watchdog)
+def _converse(progress: Progress, count: int, server: Server, call: Call, watchdog: Watchdog) -> None:
+    """Try each mail that is left. Raises DeliveryFailed when the server ends it before that."""
+    client: Client | None = None
+    is_clean = True
     try:
-        if server.tls == "starttls":
-            client.starttls(context=context(call.ca_bundle))
-        client.ehlo_or_helo_if_needed()
-        if server.user:
-            client.login(server.user, server.password)
-        raw = message.as_bytes(policy=SMTP)
-        code, said = client.mail(sender, [f"size={len(raw)}"] if client.has_extn("size") else [])
-        _judge(code, said, f"the sender {sender}")
-        answers = {recipient: client.rcpt(recipient) for recipient in recipients}
-        refused = {recipient: answer for recipient, answer in answers.items() if answer[0] // 100 != 2}  # noqa: PLR2004 - the class of successes
-        put_off = {recipient: answer for recipient, answer in refused.items() if answer[0] // 100 != 5}  # noqa: PLR2004 - the class of refusals for good
-        if len(refused) == len(answers):
-            recipient, (code, said) = next(iter((put_off or refused).items()))
-            _judge(code, said, f"all recipients, as {recipient}")
-        code, said = client.data(raw)
-        _judge(code, said, "the message")
-        if put_off:
-            told = f"sent to {len(answers) - len(refused)}, but put off: {_listed(put_off)}"
-            raise DeliveryFailed(told, endpoint_down=False)
-        note = f"{code} {_shown(said)}".strip()
-        return code, f"{note}; refused: {_listed(refused)}" if refused else note
+        for mail in progress.left():
+            record, started = recorded("smtp", mail, count), time.monotonic()
+            call.exchanges.append(record)
+            try:
+                if client is None:
+                    client = Client(server, call, watchdog)
+                    client.ready()
+                elif not is_clean:
+                    client.rset()
+                record.status, record.response = _transact(client, mail, progress)
+                is_clean = True
+            except _RefusedError as error:
+                record.status, record.response, is_clean = error.code, _shown(error.said), False
+                if error.code == _CLOSES_DOWN or error.code in _ASKS_FOR_LOGIN:
+                    told = progress.told(error.refusal.reason)
+                    raise DeliveryFailed(told, endpoint_down=error.code == _CLOSES_DOWN) from error
+                progress.refused(error.refusal)
+            except (smtplib.SMTPException, OSError, ValueError) as error:
+                if isinstance(error, smtplib.SMTPResponseException):
+                    record.status, record.response = error.smtp_code, _shown(error.smtp_error)
+                failure = _failure(error, server, watchdog)
+                failure.reason = progress.told(failure.reason)
+                raise failure from error
+            finally:
+                record.duration_s = time.monotonic() - started
     finally:
-        # What happens after the answer to the message changes nothing, and must not have it sent again.
-        with contextlib.suppress(smtplib.SMTPException, OSError, ValueError):
-            client.quit()
-        client.close()
+        if client is not None:
+            client.leave()
+
+
+class _RefusedError(Exception):
+    """The server refused a mail; the connection is as it was."""
+
+    def __init__(self, code: int, said: bytes, what: str, *, of_recipients: bool = False) -> None:
+        super().__init__(code, said, what)
+        self.code, self.said = code, said
+        for_good = code // 100 == 5 and code not in _ASKS_FOR_LOGIN  # noqa: PLR2004 - the class of refusals for good
+        self.refusal = Refusal(f"the mail server refused {what}: {code} {_shown(said)}", for_good, of_recipients)
+
+
+def _transact(client: Client, mail: Mail, progress: Progress) -> tuple[int, str]:
+    """(code, note) of the server's answer to `mail`; what became of it is in `progress`. Raises _RefusedError if nobody gets it."""
+    options = [f"size={len(mail.raw)}"] if client.has_extn("size") else []
+    _judge(*client.mail(mail.sender, options), f"the sender {mail.sender}")
+    answers = {recipient: client.rcpt(recipient) for recipient in mail.recipients}
+    refused = {recipient: answer for recipient, answer in answers.items() if answer[0] // 100 != 2}  # noqa: PLR2004 - the class of successes
+    put_off = {recipient: answer for recipient, answer in refused.items() if answer[0] // 100 != 5}  # noqa: PLR2004 - the class of refusals for good
+    if len(refused) == len(answers):
+        recipient, (code, said) = next(iter((put_off or refused).items()))
+        raise _RefusedError(code, said, f"all recipients, as {recipient}", of_recipients=True)
+    try:
+        code, said = client.data(mail.raw)
+    except smtplib.SMTPDataError as error:  # the word DATA itself
+        code, said = error.smtp_code, error.smtp_error if isinstance(error.smtp_error, bytes) else error.smtp_error.encode()
+    _judge(code, said, "the message")
+    note = f"{code} {_shown(said)}".strip()
+    progress.taken(mail, answers.keys() - refused.keys(), note)
+    if put_off:
+        told = f"sent to {len(answers) - len(refused)}, but put off: {_listed(put_off)}"
+        progress.refused(Refusal(told, for_good=False, of_recipients=True))
+    for recipient in refused.keys() - put_off.keys():
+        progress.refused(Refusal(_listed({recipient: refused[recipient]}), for_good=True, of_recipients=True))
+    return code, f"{note}; refused: {_listed(refused)}" if refused else note
 
 
 def _judge(code: int, said: bytes, what: str) -> None:
-    if code // 100 == 2:  # noqa: PLR2004 - the class of successes
-        return
-    reason = f"the mail server refused {what}: {code} {_shown(said)}"
-    if code // 100 == 5 and code not in _ASKS_FOR_LOGIN:  # noqa: PLR2004 - the class of refusals for good
-        raise PermanentFailure(reason)
-    raise DeliveryFailed(reason, endpoint_down=False)
+    if code // 100 != 2:  # noqa: PLR2004 - the class of successes
+        raise _RefusedError(code, said, what)
 
 
 def _failure(error: Exception, server: Server, watchdog: Watchdog) -> DeliveryFailed:
@@ -183,9 +136,8 @@ def _failure(error: Exception, server: Server, watchdog: Watchdog) -> DeliveryFa
         told = f"{server.endpoint}: {error} (Service: TLS or User asks for what the server does not offer)"
         return DeliveryFailed(told, endpoint_down=False)
     if isinstance(error, smtplib.SMTPResponseException):
-        # 421: it closes down, or will not talk now (RFC 5321, 3.8)
         said = f"{server.endpoint} said {error.smtp_code} {_shown(error.smtp_error)}"
-        return DeliveryFailed(said, endpoint_down=error.smtp_code == 421)  # noqa: PLR2004 - said above
+        return DeliveryFailed(said, endpoint_down=error.smtp_code == _CLOSES_DOWN)
     if isinstance(error, ssl.SSLCertVerificationError):
         return DeliveryFailed(
             f"the certificate of {server.endpoint} is not accepted: {error.verify_message}; "

@@ -8,6 +8,7 @@ import pytest
 
 from brokers import loader
 from brokers.cli.main import COMMANDS
+from tests.support import broker_page
 from tests.support.hooked import SCRIPTS
 
 ROOT = Path(__file__).parents[2]
@@ -39,7 +40,18 @@ def test_each_broker_has_a_manual_and_help_for_each_field(name):
     assert "[services]" in manual, "an example for hgrc"
     assert f"broker = {name}" in manual
     assert all(field.help for field in broker.fields)
-    assert f"{name}.py" in ROOMS["brokers/services"].read_text("utf-8")
+
+
+def test_the_page_of_the_brokers_is_what_their_classes_say():
+    page = broker_page.PAGE.read_text("utf-8")
+    assert page == broker_page.written(page), "run: make docs"
+
+
+@pytest.mark.parametrize("document", ["README.md", "brokers/services/PREDECESSORS.md"])
+def test_each_broker_that_takes_another_s_place_is_there(document):
+    named = set(re.findall(r"README\.md#([a-z]+)\)", (ROOT / document).read_text("utf-8")))
+    assert len(named) > 10
+    assert named - {*broker_page.built_in()} == set()
 
 
 @pytest.mark.parametrize("room", ROOMS)

@@ -22,4 +22,4 @@ def test_the_five_minutes(name, isolated):
 
 def test_the_tables_of_settings_are_those_that_are_read():
     text = README.read_text("utf-8")
-    assert text == docs.written(text), "run: python -m tests.support.docs"
+    assert text == docs.written(text), "run: make docs"

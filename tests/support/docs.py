@@ -1,4 +1,4 @@
-"""What the README says of the settings, made from the table that parsing reads: python -m tests.support.docs writes it."""
+"""What the documents say of the settings and the brokers, made from the tables that the code reads: `make docs` writes it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from brokers.config import OBERON_OPTIONS, SERVICE_OPTIONS, Option
+from tests.support import broker_page
 
 README = Path(__file__).parents[2] / "README.md"
 TABLES = {"oberon": OBERON_OPTIONS, "service": SERVICE_OPTIONS}
@@ -33,4 +34,5 @@ def written(readme: str) -> str:
 
 
 if __name__ == "__main__":
-    README.write_text(written(README.read_text("utf-8")), "utf-8")
+    for page, made in ((README, written), (broker_page.PAGE, broker_page.written)):
+        page.write_text(made(page.read_text("utf-8")), "utf-8")

@@ -44,6 +44,8 @@ FAILURES = (
     Failure(429, "HTTP 429", headers={"Retry-After": "120"}, after_s=120.0, slow_down=True),
     Failure(302, "redirects are not followed", headers={"Location": "https://elsewhere.example.org/"}),
     Failure(500, "HTTP 500", body=b"<html>Sorry</html>", reached=False),
+    # Two lengths: an answer that nobody can tell the end of.
+    Failure(200, "gave no answer that is HTTP", headers={"Content-Length": "999"}, body=b"{}", reached=False),
     Failure(503, "HTTP 503", headers={"Retry-After": "30"}, after_s=30.0, reached=False),
 )
 

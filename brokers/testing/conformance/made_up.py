@@ -15,6 +15,7 @@ from urllib.parse import urlsplit, urlunsplit
 from brokers.base import BaseBroker, Field
 from brokers.config import Configuration, Entry
 from brokers.secrets import SECRET_WORDS, login_of, resolver
+from brokers.values import ADDRESSES
 
 ORIGIN = "--set"
 _ADDRESS = re.compile(r"https?://", re.IGNORECASE)
@@ -38,6 +39,11 @@ EXAMPLES: Mapping[str, str] = {
     "path": os.devnull,
     "paths": os.devnull,
     "zone": "UTC",
+    "marks": "[example]",
+    "headers": "X-Example: example",
+    "message broker url": "nats://127.0.0.1:9",  # nothing here speaks such a protocol, so nobody listens
+    "push text": "${user} pushed to ${branch}",
+    "commit text": "${commit.node} ${commit.subject}",
     "repository template": "https://git.example.org/{path}",
     "commit template": "https://git.example.org/{path}/commit/{node}",
     "compare template": "https://git.example.org/{path}/compare/{old}..{new}",
@@ -106,7 +112,7 @@ def _led_to(value: str, url: str) -> str:
 def _made_up(row: Field, url: str, tag: str) -> str | None:
     """None: left out, as most who use the broker will."""
     secret = f"{row.key}-{tag}"
-    if row.type == "url":
+    if row.type in ADDRESSES and row.type not in EXAMPLES:
         return f"{url}{secret if row.secret else 'hook'}"
     if row.secret:
         return secret if row.type in ("string", "secret") else EXAMPLES[row.type]

@@ -164,7 +164,8 @@ def test_the_options_are_those_of_the_design():
         *("gitReader", "gitRevision", "refs", "sources", "retry", "alert", "reconcile", "keepDays"),
     ]
     assert [option.name for option in SERVICE_OPTIONS] == [
-        *("broker", "enabled", "refs", "paths", "events", "authors", "timeout", "retry", "maxAge", "ordered", "allowHosts")
+        *("broker", "enabled", "refs", "paths", "events", "authors", "skipMarks"),
+        *("timeout", "retry", "maxAge", "ordered", "allowHosts"),
     ]
 
 

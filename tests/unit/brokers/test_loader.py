@@ -117,7 +117,7 @@ def test_a_directory_that_others_may_write_is_refused(folder):
 
 def test_an_unknown_name_lists_those_that_would_have_been_right(folder):
     write(folder, "shout.py", SHOUT.format(words="one"))
-    with pytest.raises(UnknownBrokerError, match=r"there is no broker 'psot'; there are: .*post, shout"):
+    with pytest.raises(UnknownBrokerError, match=r"there is no broker 'psot'; did you mean post\? there are: .*post, .*shout"):
         loader.broker_class("psot", [str(folder)])
 
 

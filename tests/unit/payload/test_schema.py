@@ -23,11 +23,13 @@ PLACES = [
     (schema.File, DOCUMENT["$defs"]["file"]),
     (schema.Oberon, DOCUMENT["$defs"]["oberon"]),
     (schema.Ref, DOCUMENT["$defs"]["ref"]),
+    (schema.DroppedCommit, DOCUMENT["$defs"]["dropped_commit"]),
     (schema.Links, DOCUMENT["$defs"]["links"]),
     (schema.CommitDetails, DOCUMENT["$defs"]["commit_details"]),
     (schema.FileSizes, DOCUMENT["$defs"]["file_sizes"]),
     (schema.Person, DOCUMENT["$defs"]["person"]),
     (schema.Alert, DOCUMENT["$defs"]["alert"]),
+    (schema.Filtered, DOCUMENT["$defs"]["filtered"]),
 ]
 BY_PLACE = pytest.mark.parametrize(("typed", "part"), PLACES, ids=lambda value: getattr(value, "__name__", ""))
 

@@ -106,7 +106,16 @@ def test_the_example_is_right_with_every_setting_in_it(oberon, oberon_apart, bro
 
 
 def test_a_manual_that_has_an_example_gets_no_second_one(oberon):
-    assert oberon("brokers", "post").out.count('[service "') == 1
+    assert '[service "post"]' not in oberon("brokers", "post").out
+
+
+def test_what_has_to_be_installed_for_it_is_told(oberon, broker_file):
+    source = 'class Herald(BaseBroker):\n    """Tells a room."""\n    requires = {"apprise": "chat"}\n    def handle(self, payload):\n        pass\n'
+    folder = broker_file("herald", source)
+    ran = oberon("brokers", "herald", "--path", folder)
+    assert "-m pip install 'oberon-brokers[chat]'" in ran.out
+    assert oberon("brokers", "herald", "--path", folder, "--json").json()["requires"] == {"apprise": "chat"}
+    assert "pip install" not in oberon("brokers", "post").out
 
 
 def test_without_a_worker_nothing_is_told_of_one(oberon, tmp_path):

@@ -56,6 +56,15 @@ def test_as_a_dialect(clone, oberon, tmp_path):
     assert oberon(*arguments, "--dialect", "esperanto").code == 2
 
 
+@pytest.mark.parametrize(("dialect", "event"), [("github", "push"), ("gitea", "push"), ("gitlab", "Push Hook")])
+def test_as_the_requests_of_a_forge(clone, oberon, tmp_path, dialect, event):
+    arguments = ["payload", tmp_path / "team/app.git", "main~1", "main", "main"]
+    [request] = oberon(*arguments, "--dialect", dialect).json()
+    assert (request["event"], request["body"]["ref"]) == (event, "refs/heads/main")
+    assert event in request["headers"].values()
+    assert [commit["id"] for commit in request["body"]["commits"]] == [oberon(*arguments).json()["commits"][0]["raw_node"]]
+
+
 def test_as_a_service_gets_it(clone, git_server, oberon, tmp_path, run):
     path = tmp_path / "team/app.git"
     for key, value in {"broker": "email", "to": "a@example.org", "password": "hunter2"}.items():

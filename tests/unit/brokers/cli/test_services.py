@@ -81,7 +81,7 @@ def test_a_reference_to_a_secret_is_none(server, oberon):
 
 WRONG = [
     ("service.ci.uri", "x", "service.ci.uri", "did you mean Url?"),
-    ("service.ci.broker", "secretiv", "service.ci.broker", "there are: email"),
+    ("service.ci.broker", "secretiv", "service.ci.broker", "did you mean secretive? there are: "),
     ("service.ci.url", None, "service.ci.Url", "set it"),
     ("service.ci.timeout", "soon", "service.ci.timeout", "30s, 10m"),
     ("oberon.workers", "many", "oberon.workers", "a whole number"),

@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+import re
+import unicodedata
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from brokers.render import body as words
+from brokers.render.diff import Limits, Room
 from payload import samples
 from tests.unit.brokers.render.conftest import make_commit as commit
 from tests.unit.brokers.render.conftest import make_payload as payload
@@ -82,6 +87,18 @@ def test_several_commits_are_listed_and_then_told_oldest_first():
     assert max(len(line) for line in own) <= words.COLUMNS
 
 
+@pytest.mark.parametrize(
+    "said", ["z" * 100, "日本語" * 40, "日本語" * 12, "a" * 40 + "日本" * 10, "ü" * 57, "ü" * 58, "日" * 28 + "a", "日" * 29]
+)
+def test_a_list_s_lines_fit_however_wide_their_characters(said):
+    [line, _] = [
+        line for line in words.body(payload([commit(said), commit("x")])).split("\n") if re.match(r"  [0-9a-f]{12}  ", line)
+    ]
+    columns = sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in line)
+    assert columns <= words.COLUMNS
+    assert line.endswith(said) or (line.endswith("...") and columns >= words.COLUMNS - 1)
+
+
 def test_refs_without_commits():
     said = words.body(
         payload(
@@ -106,6 +123,66 @@ Changed:    tag v1 created
     1
 """
         in said
+    )
+
+
+def test_a_rewind_has_the_commits_that_it_dropped():
+    dropped = [{"node": f"{number}" * 12, "message": said} for number, said in enumerate(["Wrong", "W" * 100])]
+    said = words.body(payload([commit()], [ref(action="rewind", dropped=7, dropped_commits=dropped, commits=["c" * 12])]))
+    assert (
+        f"""\
+Changed:    branch main rewound
+            aaaaaaaaaaaa -> bbbbbbbbbbbb
+            1 new commit
+            7 commits no longer on it
+            - 000000000000  Wrong
+            - 111111111111  {"W" * 41}...
+            - and 5 older
+"""
+        in said
+    )
+
+
+def test_a_tag_has_its_tagger():
+    tagger = {"name": "Ann", "email": "ann@example.org", "date": "2026-04-02T09:00:00+02:00"}
+    said = words.body(payload([], [ref("v1", "tag", "create", message="Release\n", tagger=tagger), ref("dev")]))
+    assert (
+        """\
+Changed:    tag v1 created
+            at bbbbbbbbbbbb
+Tagger:     Ann <ann@example.org>
+            2026-04-02 09:00:00+02:00
+
+    Release
+
+Changed:    branch dev moved
+"""
+        in said
+    )
+
+
+def test_many_refs_are_not_all_told():
+    said = words.body(payload([], [ref(f"v{number}", "tag", "create") for number in range(1000)]))
+    assert said.count("Changed:") == words.MAX_REFS
+    assert said.endswith("            and 950 more refs\n")
+
+
+def test_a_commit_has_its_diff_where_there_is_room_for_it():
+    made = commit(raw_node="b" * 40)
+    pushed = payload([made])
+    pushed["oberon"]["commits"]["b" * 40] = {"diff": "@@ -1 +1 @@\n-\tone\n+\ttwo\n" + "+x\n" * 100, "truncated": []}
+    assert "+x" not in words.body(pushed)
+    said = words.plain(words.sections(pushed, room=Room(Limits(commit_lines=3))))
+    assert said.endswith(
+        """\
+  3 files, +684 bytes
+
+@@ -1 +1 @@
+-\tone
++\ttwo
+
+[The diff goes on for 100 lines: at most 3 lines a commit are shown.]
+"""
     )
 
 

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from brokers import loader
 from brokers.config import Configuration, Entry
+from brokers.delivery.outcome import Verdict
 from brokers.errors import DeliveryFailed, PermanentFailure
 from brokers.services.email import Email
 from brokers.testing import Mailbox
 from brokers.transport.call import Call, placing
 from payload import samples
+from tests.support.failing_service import outcome_of
 from tests.unit.brokers.render.conftest import make_commit as commit
 from tests.unit.brokers.render.conftest import make_payload as payload
 from tests.unit.brokers.render.conftest import make_ref as ref
@@ -128,3 +132,97 @@ def test_the_endpoint():
     assert Email().endpoint(settings(to="a@b")) == "localhost:25"
     assert Email().endpoint(settings(to="a@b", host="mail", tls="tls")) == "mail:465"
     assert Email().endpoint(settings(to="a@b", sendmail="/usr/sbin/sendmail")) == ""
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ({}, "service.mail.To in config: the broker email needs it; set it: the recipients' addresses"),
+        ({"ToFile": "/etc/oberon/recipients"}, None),
+        ({"ToFile": "/etc/oberon/recipients", "To": "a@b@c"}, "service.mail.To in config: 'a@b@c' is not right"),
+        ({"ToFile": "recipients"}, "service.mail.ToFile in config: 'recipients' is not right; write an absolute path"),
+    ],
+)
+def test_somebody_must_be_to_get_the_mails(given, problem):
+    entries = [Entry("mail", "broker", "email", "config"), *(Entry("mail", key, value, "config") for key, value in given.items())]
+    _, problems = Email.settings_of(Configuration.parse(entries).services[0])
+    told = [str(one) for one in problems]
+    assert (told == []) if problem is None else any(one.startswith(problem) for one in told), told
+
+
+def test_each_commit_has_its_mail_in_a_thread(mailbox, configured):
+    pushed = payload([commit("One"), commit("Two")], [ref()])
+    assert Email().handle(pushed | {"service": configured | {"each": "commit"}}) == "3 mails: 250 OK"
+    first, *others = [mail.message for mail in mailbox.messages]
+    assert [mail["Subject"] for mail in others] == ["[app] 1/2: One", "[app] 2/2: Two"]
+    assert [mail["In-Reply-To"] for mail in others] == [first["Message-ID"]] * 2
+
+
+def test_no_more_mails_than_the_cap(mailbox, configured):
+    pushed = payload([commit(f"Number {number}") for number in range(300)], [ref(f"b{number}") for number in range(12)])
+    assert Email().handle(pushed | {"service": configured | {"each": "commit"}}) == "50 mails: 250 OK"
+    assert len(mailbox.messages) == 50
+
+
+def test_a_file_says_who_gets_what(mailbox, tmp_path):
+    (tmp_path / "recipients").write_text("docs/ = w@example.org\nref:main = m@example.org\n")
+    service = settings(tofile=str(tmp_path / "recipients"), host=mailbox.host, port=str(mailbox.port))
+    docs, code = commit("Docs", files=[{"file": "docs/a.md", "type": "added"}]), commit("Code")
+    pushed = payload([docs, code], [ref("main", commits=[docs["node"], code["node"]])])
+    assert Email().handle(pushed | {"service": service}) == "2 mails: 250 OK"
+    assert {mail.recipients: mail.message["Subject"] for mail in mailbox.messages} == {
+        ("w@example.org",): "[app] Docs",
+        ("m@example.org",): "[app] 2 commits on main by Ann Example",
+    }
+    assert Email().handle(payload([], [ref("dev")]) | {"service": service}) == (
+        "this push is for nobody: no line of ToFile is about it"
+    )
+
+
+def test_templates_of_the_configuration(mailbox, configured):
+    service = settings(
+        to="ann@example.org", host=mailbox.host, port=str(mailbox.port), commitsubject="${commit.node}", body="${text}\n-- \nbye"
+    )
+    pushed = commit()
+    Email().handle(payload([pushed]) | {"service": service})
+    [mail] = mailbox.messages
+    assert mail.message["Subject"] == pushed["node"]
+    assert mail.message.get_content().replace("\r\n", "\n").endswith("3 files, +684 bytes\n\n-- \nbye\n")
+
+
+@pytest.mark.parametrize("key", ["subject", "body", "commitsubject", "commitbody"])
+def test_a_template_that_names_what_there_is_not_is_refused(key):
+    given = {"broker": "email", "to": "a@example.org", key: "${nothing}"}
+    entries = [Entry("mail", name, value, "config") for name, value in given.items()]
+    _, [problem] = Email.settings_of(Configuration.parse(entries).services[0])
+    assert "there is no ${nothing}; write some of ${repository.name}" in str(problem)
+
+
+def test_one_refused_mail_is_told_and_the_next_attempt_sends_it_alone(mailbox):
+    service = {"broker": "email", "to": "ann@example.org", "host": mailbox.host, "port": str(mailbox.port), "each": "commit"}
+    mailbox.refuse(451, "later")
+    outcome = outcome_of(service)
+    assert (outcome.verdict, outcome.reason, outcome.reached) == (
+        Verdict.RETRY, "2 of 3 mails were sent; the mail server refused the message: 451 later", True,
+    )  # fmt: skip
+    assert outcome_of(service).verdict is Verdict.DELIVERED
+    assert [mail.message["Subject"][:12] for mail in mailbox.messages] == ["[kettle] 1/2", "[kettle] 2/2", "[kettle] 2 c"]
+
+
+def test_the_login_is_in_no_record(tls):
+    with Mailbox(tls="tls", context=tls.context, user="ann", password="sesame") as mailbox:
+        service = {"broker": "email", "to": "ann@example.org", "host": mailbox.host, "port": str(mailbox.port), "tls": "tls"}
+        outcome = outcome_of(service | {"user": "ann", "password": "wrong sesame"})
+    assert outcome.verdict is Verdict.RETRY
+    assert "sesame" not in str(outcome)
+
+
+@pytest.mark.parametrize("name", samples.names())
+@pytest.mark.parametrize("each", ["push", "commit"])
+def test_every_kind_of_push_is_mailed(mailbox, configured, name, each):
+    Email().handle(samples.load(name) | {"service": configured | {"each": each}})
+    for mail in mailbox.messages:
+        assert mail.message["Subject"]
+        lines = mail.message.get_content().splitlines()
+        own = [line for line in lines if "://" not in line and not re.match(r" {4}\S", line)]
+        assert name == "alert" or max(map(len, own)) <= 72, "it reads well"

@@ -10,6 +10,7 @@ import pytest
 
 from brokers.errors import DeliveryFailed, PermanentFailure
 from brokers.transport import sendmail
+from brokers.transport.mail import Mail
 
 FROM = "oberon@example.org"
 TO = ["ann@example.org", "bob@example.org"]
@@ -98,3 +99,27 @@ def test_no_address_is_an_option(program, calling, message, tmp_path, address):
     with pytest.raises(PermanentFailure):
         sendmail.send(message, FROM, [address], program("touch ran"))
     assert not Path(tmp_path / "ran").exists()
+
+
+@pytest.fixture
+def mails():
+    made = []
+    for number in range(3):
+        message = EmailMessage()
+        message["Subject"], message["Message-ID"] = f"Number {number}", f"<{number}@example.org>"
+        made.append(Mail.of(message, FROM, TO))
+    return made
+
+
+@pytest.mark.parametrize(("status", "error"), [(65, PermanentFailure), (75, DeliveryFailed)])
+def test_a_mail_that_is_refused_holds_up_none_of_the_others(program, calling, mails, tmp_path, status, error):
+    calling()
+    path = program(f"""grep Subject > subject
+        test ! -e mended && grep -q 1 subject && exit {status}
+        cat subject >> taken""")
+    with pytest.raises(error, match="2 of 3 mails were sent; "):
+        sendmail.deliver(mails, path)
+    assert (tmp_path / "taken").read_text() == "Subject: Number 0\nSubject: Number 2\n"
+    (tmp_path / "mended").touch()
+    assert sendmail.deliver(mails, path) == f"3 mails: 2 recipients, through {path}"
+    assert (tmp_path / "taken").read_text() == "Subject: Number 0\nSubject: Number 2\nSubject: Number 1\n"

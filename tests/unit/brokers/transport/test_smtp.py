@@ -9,6 +9,7 @@ import pytest
 from brokers.errors import DeliveryFailed, PermanentFailure
 from brokers.testing import Mailbox
 from brokers.transport import smtp
+from brokers.transport.mail import Mail
 from brokers.transport.smtp import Server
 from brokers.values import is_mail_address
 from tests.unit.brokers.transport.conftest import DRIP_S, ending_by, flat_memory
@@ -280,6 +281,18 @@ def test_a_server_that_is_none(raw_server, calling, message, greeting, reason):
         smtp.send(message, FROM, TO, Server("127.0.0.1", port))
 
 
+@pytest.mark.parametrize(
+    ("refusal", "error"), [(b"554 no valid recipients\r\n", PermanentFailure), (b"451 not now\r\n", DeliveryFailed)]
+)
+def test_the_word_data_is_refused(raw_server, calling, message, refusal, error):
+    port = int(
+        raw_server(conversation([*UP_TO_THE_MESSAGE[:-1], refusal, TAKEN], None), read=False).strip("/").rpartition(":")[2]
+    )
+    calling()
+    with pytest.raises(error, match=f"the mail server refused the message: {refusal.decode().strip()}"):
+        smtp.send(message, FROM, TO, Server("127.0.0.1", port))
+
+
 def test_what_happens_after_the_message_was_taken_changes_nothing(raw_server, calling, message):
     """A server that is lost at QUIT has the mail all the same."""
 
@@ -306,3 +319,148 @@ def test_what_happens_after_the_message_was_taken_changes_nothing(raw_server, ca
 def test_the_usual_ports(how, port):
     assert Server("mail.example.org", tls=how).endpoint == f"mail.example.org:{port}"
     assert Server("mail.example.org", 2525, tls=how).endpoint == "mail.example.org:2525"
+
+
+def mails(count: int, recipients: list[str] = TO) -> list[Mail]:
+    """Of one delivery, each with a Message-ID."""
+    made = []
+    for number in range(count):
+        message = EmailMessage()
+        message["Subject"], message["Message-ID"] = f"Number {number}", f"<{number}@example.org>"
+        message.set_content("Hello\n")
+        made.append(Mail.of(message, FROM, recipients))
+    return made
+
+
+def arrived(mailbox):
+    """(number of the mail, recipients of its envelope)"""
+    return [(int(mail.message["Subject"].removeprefix("Number ")), mail.recipients) for mail in mailbox.messages]
+
+
+def test_all_mails_of_a_delivery_go_over_one_connection_in_their_order(raw_server, calling):
+    connections, subjects = [], []
+
+    def answer(connection: socket.socket) -> None:
+        connections.append(connection)
+        connection.sendall(HELLO)
+        lines = connection.makefile("rb")
+        for line in lines:
+            connection.sendall(b"354 go on\r\n" if line == b"data\r\n" else TAKEN)
+            while line == b"data\r\n" and (text := lines.readline()) != b".\r\n":
+                subjects.extend([text.decode().strip()] if text.startswith(b"Subject") else [])
+            if line == b"data\r\n":
+                connection.sendall(TAKEN)
+
+    calling()
+    port = int(raw_server(answer, read=False).strip("/").rpartition(":")[2])
+    assert smtp.deliver(mails(60), Server("127.0.0.1", port)) == "60 mails: 250 OK"
+    assert subjects == [f"Subject: Number {number}" for number in range(60)]
+    assert len(connections) == 1
+
+
+def test_each_mail_is_recorded_and_all_together_take_no_more_room_than_a_few(mailbox, calling):
+    call = calling()
+    many = [Mail(mail.sender, mail.recipients, mail.raw + b"zzzz\r\n" * 2_000, mail.message_id) for mail in mails(40)]
+    smtp.deliver(many, server(mailbox))
+    assert [exchange.status for exchange in call.exchanges] == [250] * 40
+    assert sum(len(exchange.request) for exchange in call.exchanges) <= 8 * 8192
+    assert "Subject: Number 39" in call.exchanges[39].request
+
+
+@pytest.mark.parametrize(("code", "error"), [(554, PermanentFailure), (451, DeliveryFailed)])
+def test_a_mail_that_is_refused_holds_up_none_of_the_others(mailbox, calling, code, error):
+    call = calling()
+    mailbox.refuse(code, "not this one")
+    with pytest.raises(error, match=rf"^3 of 4 mails were sent; the mail server refused the message: {code} not this one$"):
+        smtp.deliver(mails(4), server(mailbox))
+    assert arrived(mailbox) == [(number, tuple(TO)) for number in (1, 2, 3)]
+    assert [exchange.status for exchange in call.exchanges] == [code, 250, 250, 250]
+
+
+def test_the_next_attempt_leaves_out_what_was_taken(mailbox, calling):
+    calling()
+    mailbox.refuse(451, "later", times=2)
+    with pytest.raises(DeliveryFailed):
+        smtp.deliver(mails(4), server(mailbox))
+    assert smtp.deliver(mails(4), server(mailbox)) == "4 mails: 250 OK"
+    assert [number for number, _ in arrived(mailbox)] == [2, 3, 0, 1]
+    smtp.deliver(mails(4), server(mailbox))
+    assert [number for number, _ in arrived(mailbox)][4:] == [0, 1, 2, 3], "delivered again, it is sent again"
+
+
+def test_the_next_attempt_leaves_out_who_has_had_it(mailbox, calling):
+    calling()
+    mailbox.refuse(450, "greylisted", recipient=TO[1])
+    with pytest.raises(DeliveryFailed, match=r"2 of 2 mails were sent; sent to 1, but put off: bob@example.org"):
+        smtp.deliver(mails(2), server(mailbox))
+    smtp.deliver(mails(2), server(mailbox))
+    assert arrived(mailbox) == [(0, (TO[0],)), (1, tuple(TO)), (0, (TO[1],))]
+
+
+def test_a_recipient_who_is_refused_for_good_beside_others_is_named(mailbox, calling):
+    calling()
+    mailbox.refuse(550, "no such user", recipient=TO[1], times=None)
+    assert smtp.deliver(mails(3), server(mailbox)) == f"3 mails: 250 OK; refused: {TO[1]} (550 no such user)"
+    assert arrived(mailbox) == [(number, (TO[0],)) for number in range(3)]
+
+
+def test_whoever_is_alone_with_a_mail_and_refused_does_not_lose_it_for_the_others(mailbox, calling):
+    calling()
+    mailbox.refuse(550, "no such user", recipient=TO[1], times=None)
+    sent = [*mails(1, TO[1:]), *mails(2, TO[:1])[1:]]
+    refusal = f"the mail server refused all recipients, as {TO[1]}: 550 no such user"
+    assert smtp.deliver(sent, server(mailbox)) == f"2 mails: 250 OK; refused: {refusal}"
+    with pytest.raises(PermanentFailure, match=f"0 of 2 mails were sent; {refusal}"):
+        smtp.deliver(mails(2, TO[1:]), server(mailbox))
+
+
+def test_a_server_that_closes_down_ends_it_and_the_next_attempt_goes_on(raw_server, mailbox, calling):
+    taken = []
+
+    def answer(connection: socket.socket) -> None:
+        connection.sendall(HELLO)
+        lines = connection.makefile("rb")
+        for line in lines:
+            if line.startswith(b"mail") and len(taken) == 2:
+                connection.sendall(b"421 that is enough for today\r\n")
+                taken.clear()
+                return
+            connection.sendall(b"354 go on\r\n" if line == b"data\r\n" else TAKEN)
+            while line == b"data\r\n" and (text := lines.readline()) != b".\r\n":
+                taken.extend([text] if text.startswith(b"Subject") else [])
+            if line == b"data\r\n":
+                connection.sendall(TAKEN)
+
+    calling()
+    port = int(raw_server(answer, read=False).strip("/").rpartition(":")[2])
+    for sent in ("2 of 5", "2 of 5"):
+        with pytest.raises(DeliveryFailed, match=rf"{sent} mails were sent; .*421 that is enough for today") as caught:
+            smtp.deliver(mails(5), Server("127.0.0.1", port))
+        assert caught.value.endpoint_down
+    assert smtp.deliver(mails(5), Server("127.0.0.1", port)) == "5 mails: 250 OK"
+    assert taken == [b"Subject: Number 4\r\n"]
+
+
+def test_no_time_is_left_for_the_rest(raw_server, calling):
+    def answer(connection: socket.socket) -> None:
+        connection.sendall(HELLO)
+        lines = connection.makefile("rb")
+        for line in lines:
+            connection.sendall(b"354 go on\r\n" if line == b"data\r\n" else TAKEN)
+            while line == b"data\r\n" and lines.readline() != b".\r\n":
+                pass
+            if line == b"data\r\n":
+                time.sleep(0.1)
+                connection.sendall(TAKEN)
+
+    port = int(raw_server(answer, read=False).strip("/").rpartition(":")[2])
+    calling(0.35)
+    with ending_by(0.35), pytest.raises(DeliveryFailed, match=r"^[123] of 50 mails were sent; timed out") as caught:
+        smtp.deliver(mails(50), Server("127.0.0.1", port))
+    assert caught.value.slow_down
+
+
+def test_a_dry_run_of_several(calling):
+    call = calling(dry_run=True)
+    assert smtp.deliver(mails(3), Server("mail.example.org")) == "would be sent as 3 mails through mail.example.org:25"
+    assert ["Subject: Number 2" in exchange.request for exchange in call.exchanges] == [False, False, True]

@@ -1,0 +1,1 @@
+"""What the brokers that send mails have in common: whom a push is for, which mails it becomes, and how these leave."""
