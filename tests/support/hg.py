@@ -64,7 +64,7 @@ class HgServer:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        run(["hg", "init", path], env=UNMEASURED)
+        _init(path)
 
     def hg(self, *arguments: Argument) -> str:
         """What `hg ARGUMENTS` prints in the repository, less the line end."""
@@ -78,9 +78,33 @@ class HgServer:
     def clone(self, name: str = "clone") -> HgClone:
         """A clone beside the repository, in the folder `name`."""
         path = self.path.parent / name
-        run(["hg", "clone", "-q", self.path, path], env=UNMEASURED)
+        if (self.path / ".hg/store/00changelog.i").exists():
+            run(["hg", "clone", "-q", self.path, path], env=UNMEASURED)
+        else:
+            _init(path)
+            (path / ".hg/hgrc").write_text(f"[paths]\ndefault = {self.path}\n")
         return HgClone(path)
 
     def node(self, revision: str = "tip") -> str:
         """The changeset that `revision` names, 40 digits."""
         return self.hg("log", "-r", revision, "-T", "{node}")
+
+
+_initial: dict[Path, bytes | None] = {}
+"""What `hg init` makes, below the repository: content of a file, None for a folder. Some hundred tests need one, and hg takes
+150 ms to start.
+"""
+
+
+def _init(path: Path) -> None:
+    if not _initial:
+        run(["hg", "init", path], env=UNMEASURED)
+        for made in sorted(path.rglob("*")):
+            _initial[made.relative_to(path)] = made.read_bytes() if made.is_file() else None
+        return
+    path.mkdir(parents=True, exist_ok=True)
+    for name, content in _initial.items():
+        if content is None:
+            (path / name).mkdir()
+        else:
+            (path / name).write_bytes(content)
