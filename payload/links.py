@@ -8,10 +8,10 @@ into a placeholder is what somebody pushed or named: it is percent-encoded, and 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Self
-from urllib.parse import quote
+from typing import Any, Self
+from urllib.parse import quote, unquote
 
 _OF_REPOSITORY = ("canonUrl", "absoluteUrl", "path", "owner", "name", "slug")
 PLACEHOLDERS: Mapping[str, tuple[str, ...]] = {
@@ -146,6 +146,14 @@ def fill(template: str | None, known: Mapping[str, str]) -> str | None:
 
 
 def climbs(address: str) -> bool:
-    """Whether a part of the path is `.` or `..`, so that whoever follows the address goes elsewhere."""
-    place = re.split("[?#]", address, maxsplit=1)[0]
+    """Whether a part of the path is `.` or `..`, so that whoever follows the address goes elsewhere.
+
+    Decoded: git and hg take an ssh address's path so, and many a web server any path.
+    """
+    place = unquote(re.split("[?#]", address, maxsplit=1)[0])
     return not {".", ".."}.isdisjoint(place.split("/")[3:])
+
+
+def compares(url: str | None, refs: Iterable[Mapping[str, Any]]) -> str | None:
+    """`url`, if it is the page that compares what one of a payload's `refs` was and is: each such page has the new node in it."""
+    return url if url and any(ref["new"] and ref["new"] in url for ref in refs) else None

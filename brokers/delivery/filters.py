@@ -3,9 +3,11 @@
 All but `skipMarks` are lists of globs (fnmatch: `*` matches `/` too; one that ends with `/` stands for all below it), case matters.
 A value matches the list if it matches a pattern without `!`, or if all patterns have one; and matches none with `!`.
 
-Each ref is judged as if it had been pushed alone. `refs`, `events` and `skipMarks` leave out a ref with the commits that it alone
-brings; `paths` and `authors` leave out commits, and then the refs that brought none but those. What remains is the service's
-payload, whose `oberon.filtered` counts what was left out; if nothing remains, the service is skipped.
+Each ref is judged as if it had been pushed alone: with all listed commits that it brings, of which the payload counts each as one
+ref's. A named branch of Mercurial is no pointer and brings its own; of an annotated tag only what it counts is known. `refs`,
+`events` and `skipMarks` leave out a ref with the commits that it alone brings; what another brings too counts as that one's then.
+`paths` and `authors` leave out commits, and then the refs that brought none but those. What remains is the service's payload,
+whose `oberon.filtered` counts what was left out; if nothing remains, the service is skipped.
 
 A mark counts where CI services look for theirs: in the message of the newest commit of a ref, in any case (GitLab, "Skip a
 pipeline"; GitHub, "Skipping workflow runs"). Marks in older commits of the push do not count.
@@ -19,6 +21,7 @@ from functools import partial
 from typing import Any, TypeAlias
 
 from brokers.config import ServiceSettings
+from payload import narrowing
 
 _SKIP_OPTIONS = ("oberon.skip", "oberon_skip")  # git's, and hg's pushvar
 _NO = ("0", "false", "no", "off", "never")
@@ -46,18 +49,22 @@ def concerns(service: ServiceSettings, composed: Row) -> tuple[dict[str, Any] | 
         return None, "skipped: the push option oberon.skip"
     if not own["refs"] and not composed["commits"]:
         return None, "skipped: no ref that counts has moved"
-    refs: Sequence[Row] = own["refs"]
+    ref_filters, commit_filters = list(_ref_filters(service, composed)), list(_commit_filters(service, own["commits"]))
+    if not ref_filters and not commit_filters:
+        return dict(composed), ""
+    refs = narrowing.as_if_alone(composed)
     commits: Sequence[Row] = composed["commits"]
     by: list[str] = []
-    for name, is_wanted in _ref_filters(service, composed):
+    for name, is_wanted in ref_filters:
         kept = [ref for ref in refs if is_wanted(ref)]
         if not kept:
             return None, f"skipped: {name}"
         if len(kept) < len(refs):
             refs = kept
-            commits = [commit for commit in commits if commit["node"] in _brought(refs)]
+            brought = _brought(refs)
+            commits = [commit for commit in commits if commit["node"] in brought]
             by.append(name)
-    for name, is_wanted in _commit_filters(service, own["commits"]):
+    for name, is_wanted in commit_filters:
         wanted = [commit for commit in commits if is_wanted(commit)]
         if len(wanted) == len(commits):
             continue
@@ -68,7 +75,11 @@ def concerns(service: ServiceSettings, composed: Row) -> tuple[dict[str, Any] | 
             return None, f"skipped: {name}"
         commits = wanted
         by.append(name)
-    return _narrowed(composed, refs, commits, by), ""
+    if not by:
+        return dict(composed), ""
+    part = narrowing.narrowed(composed, refs, commits)
+    left_out = {"commits": len(composed["commits"]) - len(commits), "refs": len(own["refs"]) - len(refs)}
+    return {**part, "oberon": {**part["oberon"], "filtered": {**left_out, "by": by}}}, ""
 
 
 def told(composed: Row) -> str:
@@ -131,29 +142,3 @@ def _is_skip(option: str) -> bool:
 def _any(patterns: Sequence[str], values: Iterable[str]) -> bool:
     globs = [pattern + "*" if pattern.endswith("/") else pattern for pattern in patterns]
     return any(fnmatchcase(value, glob) for value in values for glob in globs)
-
-
-def _compare_url(url: str | None, refs: Iterable[Row]) -> str | None:
-    """`url`, if it shows what one of `refs` changed: each such address has the new node in it (`payload.links`)."""
-    return url if url and any(ref["new"] and ref["new"] in url for ref in refs) else None
-
-
-def _narrowed(composed: Row, refs: Sequence[Row], commits: Sequence[Row], by: list[str]) -> dict[str, Any]:
-    """`composed` with these of its refs and commits, each ref with those of its commits that are there."""
-    if not by:
-        return dict(composed)
-    own = composed["oberon"]
-    nodes, raw_nodes = ({commit[key] for commit in commits} for key in ("node", "raw_node"))
-    left_out = len(composed["commits"]) - len(commits)
-    return {
-        **composed,
-        "commits": list(commits),
-        "oberon": {
-            **own,
-            "refs": [{**ref, "commits": [node for node in ref["commits"] if node in nodes]} for ref in refs],
-            "commits": {node: details for node, details in own["commits"].items() if node in raw_nodes},
-            "links": {**own["links"], "compare": _compare_url(own["links"]["compare"], refs)},
-            "total_commits": own["total_commits"] - left_out,
-            "filtered": {"commits": left_out, "refs": len(own["refs"]) - len(refs), "by": by},
-        },
-    }

@@ -51,7 +51,7 @@ class Manner:
 
 def mails_of(groups: Sequence[Group], manner: Manner) -> Iterator[Mail]:
     """In the order in which they are to be sent: a push's own mail comes before those of its commits."""
-    copied: set[str] = set()
+    copied = _had(groups) if manner.scan_cc else set()
     for group in groups:
         commits = group.payload["commits"]
         if not manner.is_each_commit or total_commits(group.payload) <= 1 or not commits:
@@ -85,7 +85,7 @@ def _made(
     place: mail.Place | None = None,
 ) -> Mail:
     """The mail of `payload`; `commit` is the only one of it, if it is about one."""
-    cc = _copies(commit, group, copied) if commit and manner.scan_cc else []
+    cc = _copies(commit, copied) if commit and manner.scan_cc else []
     values = values_of(payload) if commit is None else values_of_commit(payload, commit)
     names = PUSH if commit is None else COMMIT
     own_title, own_text = manner.template("subject", commit), manner.template("body", commit)
@@ -131,15 +131,23 @@ def _alone(payload: Mapping[str, Any], commit: Mapping[str, Any]) -> dict[str, A
     return {**payload, "commits": [commit], "oberon": own}
 
 
-def _copies(commit: Mapping[str, Any], group: Group, copied: set[str]) -> list[str]:
+def _had(groups: Sequence[Group]) -> set[str]:
+    """Who gets which commit without a copy, as `_copies` writes it down."""
+    return {_copy(commit, recipient) for group in groups for commit in group.payload["commits"] for recipient in group.recipients}
+
+
+def _copy(commit: Mapping[str, Any], address: str) -> str:
+    return f"{commit.get('raw_node') or commit.get('node')} {address.lower()}"
+
+
+def _copies(commit: Mapping[str, Any], copied: set[str]) -> list[str]:
     """The addresses of its message's `Cc:` lines, who do not get this commit's mail anyhow."""
     lines = (_CC.fullmatch(line) for line in str(commit.get("message") or "").splitlines())
     named = (word for line in lines if line for word in _BETWEEN_ADDRESSES.split(line[1]))  # `email` recurses into comments
-    had = {recipient.lower() for recipient in group.recipients}
     found: dict[str, str] = {}
     for address in named:
-        key = f"{commit.get('raw_node')} {address.lower()}"
-        if "@" in address and is_mail_address(address) and address.lower() not in had and key not in copied:
+        key = _copy(commit, address)
+        if "@" in address and is_mail_address(address) and key not in copied:
             found.setdefault(key, address)
     chosen = dict(list(found.items())[:_MAX_CC])
     copied.update(chosen)

@@ -20,7 +20,7 @@ from typing import Any
 from brokers.errors import ConfigError
 from brokers.render.subject import alert_of, refs
 from brokers.values import convert
-from payload import text
+from payload import narrowing, text
 
 _KINDS = ("path", "ref", "repository")
 
@@ -77,16 +77,18 @@ def groups(payload: Mapping[str, Any], to: Sequence[str], mapped: Sequence[Rule]
     """Each address once (case does not matter), with those who get the same; without those for whom nothing is.
 
     An alert is for everybody of `to`, or, if that is empty, of the file. Of commits that the payload does not list
-    (`oberon.maxCommits`) nothing is known, so a line of the file never finds them.
+    (`oberon.maxCommits`) nothing is known, so a line of the file never finds them; of a commit whose files are not all listed (`oberon.maxFiles`), one
+    may be below any path.
     """
-    whole = _Share(frozenset(range(len(refs(payload)))), frozenset(range(len(payload["commits"]))))
+    moved = narrowing.as_if_alone(payload) if refs(payload) else []
+    whole = _Share(frozenset(range(len(moved))), frozenset(range(len(payload["commits"]))))
     if alert_of(payload) and not to:
         to = [address for rule in mapped for address in rule.addresses]
     shares: dict[str, tuple[str, _Share]] = {}
     for address in to:
         shares.setdefault(address.lower(), (address, whole))
     for rule in mapped:
-        part = _part(payload, rule, whole)
+        part = _part(payload, moved, rule, whole)
         for address in rule.addresses if part.refs or part.commits else ():
             written, share = shares.get(address.lower(), (address, _NOTHING))
             shares[address.lower()] = (written, _Share(share.refs | part.refs, share.commits | part.commits))
@@ -94,7 +96,7 @@ def groups(payload: Mapping[str, Any], to: Sequence[str], mapped: Sequence[Rule]
     for address, share in shares.values():
         together.setdefault(share, []).append(address)
     return [
-        Group(tuple(addresses), dict(payload) if share == whole else _narrowed(payload, share))
+        Group(tuple(addresses), dict(payload) if share == whole else _narrowed(payload, moved, share))
         for share, addresses in together.items()
     ]
 
@@ -110,9 +112,10 @@ class _Share:
 _NOTHING = _Share(frozenset(), frozenset())
 
 
-def _part(payload: Mapping[str, Any], rule: Rule, whole: _Share) -> _Share:
-    """What of the push a line of the file is about."""
-    moved, commits = refs(payload), payload["commits"]
+def _part(payload: Mapping[str, Any], moved: Sequence[Mapping[str, Any]], rule: Rule, whole: _Share) -> _Share:
+    """What of the push a line of the file is about; `moved` are its refs as if each had been pushed alone."""
+    commits = payload["commits"]
+    details = (payload.get("oberon") or {}).get("commits") or {}
     if rule.kind == "repository":
         repository = payload["repository"]
         slug = str(repository.get("slug") or repository.get("name") or "")
@@ -126,7 +129,8 @@ def _part(payload: Mapping[str, Any], rule: Rule, whole: _Share) -> _Share:
     touching = [
         number
         for number, commit in enumerate(commits)
-        if _matches(rule.globs, (str(change.get("file", "")) for change in commit.get("files") or ()))
+        if "files" in (details.get(commit.get("raw_node")) or {}).get("truncated", ())
+        or _matches(rule.globs, (str(change.get("file", "")) for change in commit.get("files") or ()))
     ]
     nodes = {commits[number].get("node") for number in touching}
     bringing = (number for number, ref in enumerate(moved) if nodes.intersection(ref["commits"]))
@@ -138,12 +142,10 @@ def _matches(globs: Sequence[str], values: Iterable[str]) -> bool:
     return any(fnmatchcase(value, glob) for value in values for glob in whole)
 
 
-def _narrowed(payload: Mapping[str, Any], share: _Share) -> dict[str, Any]:
+def _narrowed(payload: Mapping[str, Any], moved: Sequence[Mapping[str, Any]], share: _Share) -> dict[str, Any]:
     commits = [payload["commits"][number] for number in sorted(share.commits)]
-    nodes = {commit.get("node") for commit in commits}
-    own = dict(payload.get("oberon") or {})
-    if own:
-        moved = [refs(payload)[number] for number in sorted(share.refs)]
-        own["refs"] = [{**ref, "commits": [node for node in ref["commits"] if node in nodes]} for ref in moved]
-        own["total_commits"] = len(commits)
-    return {**payload, "commits": commits, "oberon": own}
+    if not payload.get("oberon"):
+        return {**payload, "commits": commits}
+    narrowed = narrowing.narrowed(payload, [moved[number] for number in sorted(share.refs)], commits)
+    narrowed["oberon"]["total_commits"] = len(commits)
+    return narrowed

@@ -138,8 +138,9 @@ def _head(payload: Mapping[str, Any]) -> Iterator[str]:
 
 def _refs(payload: Mapping[str, Any]) -> Iterator[str]:
     moved = refs(payload)
+    is_whole = total_commits(payload) == len(payload["commits"])
     for ref in moved[:MAX_REFS]:
-        yield from _ref(ref)
+        yield from _ref(ref, is_whole=is_whole)
     if len(moved) > MAX_REFS:
         yield f"{_UNDER}and {len(moved) - MAX_REFS:,} more refs"
     compare = ((payload.get("oberon") or {}).get("links") or {}).get("compare")
@@ -147,13 +148,15 @@ def _refs(payload: Mapping[str, Any]) -> Iterator[str]:
         yield f"Compare:    {text.visible(str(compare))}"
 
 
-def _ref(ref: Mapping[str, Any]) -> Iterator[str]:
+def _ref(ref: Mapping[str, Any], *, is_whole: bool) -> Iterator[str]:
+    """`is_whole`: the payload lists all commits, so all of this one's."""
     words = ref_words(ref)
     old, new = (str(ref.get(side) or "")[:12] for side in ("old", "new"))
     yield f"Changed:    {words}"
     facts = [f"{old} -> {new}" if old and new else f"was {old}" if old else f"at {new}"]
     if ref.get("commits"):
-        facts.append(f"{len(ref['commits']):,} new {_plural(len(ref['commits']), 'commit', 'commits')}")
+        count = len(ref["commits"])
+        facts.append(f"{'' if is_whole else 'at least '}{count:,} new {_plural(count, 'commit', 'commits')}")
     if ref.get("dropped"):
         facts.append(f"{ref['dropped']:,} {_plural(ref['dropped'], 'commit', 'commits')} no longer on it")
     together = ", ".join(facts)
@@ -167,7 +170,7 @@ def _ref(ref: Mapping[str, Any]) -> Iterator[str]:
             yield _UNDER + _date(ref["tagger"]["date"])
     if ref.get("message"):
         yield ""
-        yield from _message(ref)
+        yield from _message(ref, ref)
         yield ""
 
 
@@ -212,26 +215,30 @@ def _commit(commit: Mapping[str, Any], details: Mapping[str, Any]) -> Iterator[s
         if value:
             yield f"{title}:".ljust(8) + text.visible(str(value))
     yield ""
-    yield from _message(commit)
+    yield from _message(commit, details)
     yield ""
-    yield from _files(commit)
+    yield from _files(commit, details)
 
 
-def _message(said: Mapping[str, Any]) -> Iterator[str]:
-    """As it was written, line for line, four columns in."""
+def _message(said: Mapping[str, Any], details: Mapping[str, Any]) -> Iterator[str]:
+    """As it was written, line for line, four columns in; `details` has what limits cut."""
     for line in str(said.get("message") or "(no message)").replace("\r\n", "\n").rstrip().split("\n"):
         yield (_INDENT + text.visible(line.expandtabs())).rstrip()
+    if "message" in details.get("truncated", ()):
+        yield f"{_INDENT}[What is beyond oberon.maxMessage is not here.]"
 
 
-def _files(commit: Mapping[str, Any]) -> Iterator[str]:
+def _files(commit: Mapping[str, Any], details: Mapping[str, Any]) -> Iterator[str]:
     files = commit.get("files") or []
+    total = max(details.get("total_files") or 0, len(files))  # the payload may list fewer
     for change in files[:MAX_FILES]:
         yield f"  {_LETTERS.get(change.get('type', ''), '?')} {text.visible(str(change.get('file', '')))}"
-    if len(files) > MAX_FILES:
-        yield f"  and {len(files) - MAX_FILES:,} more"
+    listed = min(len(files), MAX_FILES)
+    if total > listed:
+        yield f"  and {total - listed:,} more"
     size = commit.get("size")
     grown = f", {size:+,} bytes" if isinstance(size, int) else ""
-    yield f"  {len(files):,} {_plural(len(files), 'file', 'files')}{grown}"
+    yield f"  {total:,} {_plural(total, 'file', 'files')}{grown}"
 
 
 def _fit(line: str) -> str:

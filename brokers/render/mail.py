@@ -1,6 +1,7 @@
 """A push, or one commit of it, as a mail: subject, text, and the headers that let readers sort, thread and recognise it.
 
-Message-ID depends on the event, the broker and whom the mail is for, so each attempt of a delivery bears the same one and a
+Message-ID depends on the event, the broker, whom the mail is for and which refs and commits it is about (two services may have
+the same recipients and other filters), so each attempt of a delivery bears the same one and a
 reader shows it once. The mails of a push's commits answer to the mail of the push. That answers, with all others about one
 branch of one repository, to the same, never sent, Message-ID: which makes them a thread.
 """
@@ -154,9 +155,10 @@ def _date(payload: Mapping[str, Any], later_s: int) -> str:
 
 
 def _identity(payload: Mapping[str, Any]) -> str:
-    """What makes this push another than the next: the event's id, else its commits."""
-    oberon = payload.get("oberon") or {}
-    return str(oberon.get("event") or json.dumps([payload["repository"], [_node(commit) for commit in payload["commits"]]]))
+    """What makes this push another than the next, and this part of it another than the rest: event, refs and commits."""
+    event = (payload.get("oberon") or {}).get("event") or payload["repository"]
+    moved = [str(ref["ref"]) for ref in refs(payload)]
+    return json.dumps([event, moved, [_node(commit) for commit in payload["commits"]]])
 
 
 def _node(commit: Mapping[str, Any]) -> str:

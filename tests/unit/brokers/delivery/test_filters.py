@@ -19,10 +19,12 @@ def ref(name="refs/heads/main", kind="branch", action="update", commits=("aaaaaa
     }
 
 
-def commit(node="aaaaaaaaaaaa", author="Ada <ada@example.org>", files=("src/a.py",), message="Work\n"):
+def commit(node="aaaaaaaaaaaa", author="Ada <ada@example.org>", files=("src/a.py",), message="Work\n", parents=()):
     return {
         "node": node,
         "raw_node": node + "0" * 28,
+        "parents": list(parents),
+        "branch": "main",
         "author": author.split(" ")[0],
         "raw_author": author,
         "message": message,
@@ -33,6 +35,7 @@ def commit(node="aaaaaaaaaaaa", author="Ada <ada@example.org>", files=("src/a.py
 def composed(refs, commits=(), options=(), total=None, cut=()):
     total = len(commits) if total is None else total
     return {
+        "repository": {"scm": "git"},
         "commits": list(commits),
         "truncated": total > len(commits),
         "oberon": {
@@ -234,6 +237,46 @@ def test_an_annotated_tag_that_brings_commits_has_the_mark_of_the_last():
 def test_marks_that_are_none_are_refused(marks):
     parsed = Configuration.parse([Entry("ci", "broker", "post", "f"), Entry("ci", "skipMarks", marks, "f")]).services[0]
     assert [problem.remedy for problem in parsed.problems] == ["write each in brackets, as [skip oberon] [skip ci]"]
+
+
+def two_refs_at_one_commit(scm="git", kind="branch"):
+    commits = [commit(NODES[0]), commit(NODES[1], parents=NODES[:1])]
+    name = "refs/heads/staging" if kind == "branch" else "refs/tags/v1"
+    second = ref(name, kind, "update", (), new=commits[-1]["raw_node"])
+    return {**composed([ref(commits=NODES[:2]), second], commits), "repository": {"scm": scm}}
+
+
+@pytest.mark.parametrize("settings", [{"refs": "staging"}, {"refs": "staging", "events": "push"}])
+def test_what_a_ref_brings_too_is_its_own_when_the_ref_that_counted_it_is_left_out(settings):
+    payload = two_refs_at_one_commit()
+    narrowed, _ = concerns(service(**settings), payload)
+    assert narrowed is not None
+    assert [(one["ref"], one["commits"]) for one in narrowed["oberon"]["refs"]] == [("refs/heads/staging", NODES[:2])]
+    assert [(one["node"], one["branch"]) for one in narrowed["commits"]] == [(node, "staging") for node in NODES[:2]]
+    assert narrowed["oberon"]["filtered"] == {"commits": 0, "refs": 1, "by": ["refs filter"]}
+    assert [one["branch"] for one in payload["commits"]] == ["main", "main"]
+
+
+def test_of_a_tag_the_branch_is_none():
+    narrowed, _ = concerns(service(refs="v1"), two_refs_at_one_commit(kind="tag"))
+    assert narrowed is not None
+    assert [(one["node"], one["branch"]) for one in narrowed["commits"]] == [(node, None) for node in NODES[:2]]
+
+
+def test_a_ref_that_brings_only_what_another_one_counts_is_judged_by_it():
+    assert kept({"paths": "docs/"}, two_refs_at_one_commit()) == "skipped: paths filter"
+    assert kept({"paths": "src/"}, two_refs_at_one_commit()) == (["refs/heads/main", "refs/heads/staging"], NODES[:2])
+
+
+def test_a_mark_on_one_branch_leaves_what_is_below_another_one():
+    marked = commit(NODES[0], message="[skip oberon]")
+    refs = [ref(commits=NODES[:1]), ref("refs/heads/next", commits=NODES[1:2])]
+    assert kept({}, composed(refs, [marked, commit(NODES[1], parents=NODES[:1])])) == (["refs/heads/next"], NODES[:2])
+
+
+def test_a_branch_of_mercurial_has_its_own_changesets_alone():
+    payload = two_refs_at_one_commit("hg")
+    assert kept({"refs": "staging"}, payload) == (["refs/heads/staging"], [])
 
 
 # ------------------------------------------------------------------------------------------------------- whatever is pushed

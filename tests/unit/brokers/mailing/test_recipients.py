@@ -96,6 +96,19 @@ def test_who_gets_the_same_is_told_together_and_nobody_twice(mapped):
     assert PUSHED["oberon"]["total_commits"] == 3, "the payload is as it was"
 
 
+def test_a_commit_whose_files_are_not_all_listed_may_be_below_any_path(mapped):
+    pushed = payload([CODE], [ref(commits=[CODE["node"]])])
+    pushed["oberon"]["commits"] = {CODE["raw_node"]: {"truncated": ["files"]}}
+    assert [group.recipients for group in groups(pushed, [], mapped("zzz/ = z@example.org"))] == [("z@example.org",)]
+
+
+@pytest.mark.parametrize(("line", "is_kept"), [("ref:main = w@example.org", True), ("ref:v2 = w@example.org", False)])
+def test_the_page_that_compares_goes_with_its_ref(mapped, line, is_kept):
+    moved = [ref(new="c" * 40), ref("v2", "tag", "create")]
+    [group] = groups(payload([], moved, links={"repository": None, "compare": "https://h/" + "c" * 40}), [], mapped(line))
+    assert (group.payload["oberon"]["links"]["compare"] is not None) == is_kept
+
+
 def test_an_alert_is_for_everybody(mapped):
     alert = samples.load("alert")
     lines = mapped("docs/ = w@example.org\nref:main = x@example.org, W@example.org")
@@ -126,3 +139,13 @@ def test_a_line_that_is_none_is_named(mapped, lines, problem):
 def test_a_file_that_is_not_there(tmp_path):
     with pytest.raises(ConfigError, match=r"recipients: cannot read it: No such file or directory; write lines"):
         rules(str(tmp_path / "recipients"))
+
+
+def test_a_ref_has_the_commits_that_it_brings_with_another_one(mapped):
+    first, second = commit("One"), commit("Two")
+    second["parents"] = [first["node"]]
+    both = [first["node"], second["node"]]
+    pushed = payload([first, second], [ref("main", commits=both), ref("staging", new=second["raw_node"])])
+    [group] = groups(pushed, [], mapped("ref:staging = s@example.org"))
+    assert [(moved["name"], moved["commits"]) for moved in group.payload["oberon"]["refs"]] == [("staging", both)]
+    assert [each["branch"] for each in group.payload["commits"]] == ["staging", "staging"]

@@ -68,6 +68,7 @@ def make_payload(commits: list[dict[str, Any]], refs: list[dict[str, Any]] | Non
             "time": "2024-05-06T05:10:00.000+00:00",
             "refs": [make_ref()] if refs is None else refs,
             "total_commits": len(commits),
+            "links": {"repository": None, "compare": None},
             "commits": {},
             **oberon,
         },

@@ -56,6 +56,21 @@ def test_links_of_the_web_interface():
     assert lines[lines.index("Branch: main") + 1] == f"Link:   https://git.example.org/?p=team/app.git;a=commit;h={'b' * 40}"
 
 
+def test_what_the_limits_of_the_payload_cut_is_said():
+    made = commit(raw_node="b" * 40)
+    pushed = payload([made], [ref(commits=["b" * 12])], total_commits=1500)
+    pushed["oberon"]["commits"] = {"b" * 40: {"total_files": 5000, "truncated": ["files", "message"]}}
+    lines = words.body(pushed).splitlines()
+    assert "            aaaaaaaaaaaa -> bbbbbbbbbbbb, at least 1 new commit" in lines
+    assert "    [What is beyond oberon.maxMessage is not here.]" in lines
+    assert lines[-2:] == ["  and 4,997 more", "  5,000 files, +684 bytes"]
+
+
+def test_the_message_of_a_tag_that_was_cut_is_said_to_be():
+    said = words.body(payload([], [ref("v1", "tag", "create", message="Release\n", truncated=["message"])]))
+    assert "    Release\n    [What is beyond oberon.maxMessage is not here.]\n" in said
+
+
 def test_the_payload_of_2008():
     assert (
         words.body(samples.load("twitter-2008"))
