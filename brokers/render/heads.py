@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from brokers.errors import PermanentFailure
+from brokers.errors import ConfigError
 from brokers.render.body import web_address
 from brokers.render.subject import refs
 from brokers.render.template import PUSH, Template, values_of
@@ -50,11 +50,12 @@ def heads(payload: Mapping[str, Any]) -> list[Head]:
 def repository_address(payload: Mapping[str, Any], template: str | None) -> str:
     """The address that a service knows the repository by: `template`, a `push text`, filled in; else that of its page.
 
-    Raises PermanentFailure if there is none.
+    Raises ConfigError if there is none.
     """
     address = Template.parse(template or "", PUSH).expand(values_of(payload)) or web_address(payload)
     if not address:
-        raise PermanentFailure("nobody says how the service knows the repository: set `repository`, or oberon.canonUrl")
+        remedy = "set it, or for what is pushed from then on oberon.canonUrl"
+        raise ConfigError("nobody says how the service knows it", setting="repository", remedy=remedy)
     return address
 
 

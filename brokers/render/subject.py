@@ -74,6 +74,12 @@ def alert_of(payload: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return alert
 
 
+def beyond(payload: Mapping[str, Any], told: int, what: str) -> list[str]:
+    """A note for a push of which `told` commits are told: `3 more commits are not told` (`what`); [] if that are all."""
+    left_out = total_commits(payload) - told
+    return [f"{left_out} more commits are not {what}"] if left_out > 0 else []
+
+
 def total_commits(payload: Mapping[str, Any]) -> int:
     """How many commits were pushed; the payload may hold fewer."""
     return max((payload.get("oberon") or {}).get("total_commits") or 0, len(payload["commits"]))

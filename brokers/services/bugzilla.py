@@ -23,7 +23,8 @@ class Bugzilla(Tracker):
             key = file:/etc/oberon/bugzilla            bugs.key = file:/etc/oberon/bugzilla
 
     Delivered is a push when each bug it names has its comment and its status, or is not there for that user. An attempt that is
-    repeated looks for the comment first. What closes and what does not is said by `refs`.
+    repeated looks for the comment first. What closes and what does not is said by `refs`; a commit counts on the branch where it
+    came first, and does not when that is merged later. A push tells at most 20 bugs, and each of at most 10 commits.
     """
 
     fields = (

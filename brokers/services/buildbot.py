@@ -8,6 +8,8 @@ from urllib.parse import urlencode
 
 from brokers.base import BaseBroker, Field
 from brokers.render.changes import changes
+from brokers.render.heads import heads
+from brokers.render.subject import total_commits
 from brokers.render.template import PUSH, Template, values_of
 from brokers.transport import http
 from payload.dialects import bitbucket
@@ -15,7 +17,7 @@ from payload.dialects import bitbucket
 MAX_CHANGES = 100
 """Of one push, unless the service says otherwise."""
 _NAMES = ("repository", "project", "codebase", "category")
-_FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+_FORM = {"Content-Type": bitbucket.CONTENT_TYPE}
 
 
 class Buildbot(BaseBroker):
@@ -72,7 +74,11 @@ class Buildbot(BaseBroker):
             told, bodies = len(made), [urlencode({**change, **own}).encode("ascii") for change in made]
         for body in bodies:
             http.check(http.post(f"{settings['url'].rstrip('/')}/change_hook/{place}", data=body, headers=headers, auth=auth))
-        return f"changes: {told}" if told else "no commit and no branch to tell of"
+        if not told:
+            return "no commit and no branch to tell of"
+        known = 0 if settings.get("dialect") == "bitbucket" else sum(not head.commits for head in heads(payload))
+        left_out = total_commits(payload) + known - told
+        return f"changes: {told}" + (f"; {left_out} more are not told" if left_out > 0 else "")
 
     def endpoint(self, settings: Mapping[str, Any]) -> str:
         """`host:port` of Buildbot."""

@@ -15,7 +15,8 @@ class Issues(Tracker):
     """Comments on the issues that commit messages name (`refs #5`), closes them (`fixes #4`) and opens them again (`reopens #6`).
 
     For a repository that is not on the forge itself, or is there as a mirror only: of its own repositories a forge reads the
-    messages by itself. What closes and what does not is said by `refs`: `refs = refs/heads/main` leaves other branches out.
+    messages by itself. What closes and what does not is said by `refs`: `refs = refs/heads/main` leaves other branches out,
+    and with them what they bring: a commit counts where it came first, and does not when its branch is merged later.
 
     A message may say `fixes #4`, `closes: #1, #2 and #3`, `resolves issue 7`, `refs #5`; the words are settings. What stands in code
     (backticks, fences), in an address or in the quoted subject of a `Revert "..."` does not count.
@@ -34,7 +35,7 @@ class Issues(Tracker):
 
     Delivered is a push when each issue it names has its comment and its state, or is not there; a push that names none is
     delivered without a word to the forge. An attempt that is repeated looks first whether the issue has the comment already. A
-    push tells at most 20 issues, and each of at most 10 commits.
+    push tells at most 20 issues, and each of at most 10 commits; those beyond `oberon.maxCommits` are not read.
     """
 
     style = Style.MARKDOWN

@@ -12,8 +12,8 @@ from brokers.render.subject import alert_of
 from brokers.render.template import PUSH, Template, values_of
 from brokers.transport import http
 from payload import text
+from payload.dialects import encoding
 
-FORM = "application/x-www-form-urlencoded"
 _NOTHING = "No "
 """How the plugins' answer begins when no job has the repository: `No git jobs using repository: ...`."""
 _NOTE_BYTES = 200
@@ -68,7 +68,7 @@ class Jenkins(BaseBroker):
     def handle(self, payload: dict[str, Any]) -> str:
         """The note: what Jenkins said to each request, each thing once."""
         settings = payload["service"]
-        root, headers = settings["url"].rstrip("/"), {"Content-Type": FORM}
+        root, headers = settings["url"].rstrip("/"), {"Content-Type": encoding.FORM_TYPE}
         auth = (settings.get("user") or "", settings.get("token") or "") if settings.get("job") else None
         notes = [
             _note(http.check(http.post(root + path, data=form.encode(), headers=headers, auth=auth)))
@@ -112,4 +112,6 @@ def _note(response: http.Response) -> str:
         return text.visible(f"queued: {response.headers['Location']}")
     said = "; ".join(response.body.decode("utf-8", "replace").split("\n")).strip("; ")
     told = text.cut(text.visible(said), _NOTE_BYTES)[0]
-    return f"nothing was triggered: {told}" if not told or told.startswith(_NOTHING) else told
+    if not told:
+        return "nothing was triggered"
+    return f"nothing was triggered: {told}" if told.startswith(_NOTHING) else told

@@ -38,7 +38,8 @@ class Jira(Tracker):
 
     Transitions are named as on the issue's page. One that the workflow does not offer where the issue is now is left out, and the
     note says so. Delivered is a push when each issue has its comment, and the transition where there is one, or is not there.
-    An attempt that is repeated looks for the comment first, and leaves alone what is in the right kind of status.
+    An attempt that is repeated looks for the comment first, and leaves alone what is in the right kind of status. A push tells
+    at most 20 issues, and each of at most 10 commits.
     """
 
     style = Style.JIRA

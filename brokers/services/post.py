@@ -41,8 +41,9 @@ class Post(BaseBroker):
             format = github                            deploy.format = github
             secret = file:/etc/oberon/deploy           deploy.secret = file:/etc/oberon/deploy
 
-    `github` and `gitea` send a `push` for each branch and tag that moved, `create` and `delete` only if `hooks` names
-    them: most receivers know `push` alone. `gitlab` sends a Push Hook or Tag Push Hook for each, with its newest 20 commits.
+    `github` and `gitea` send a `push` for each branch and tag that moved, with its newest 2048 or 15 commits, `create` and
+    `delete` only if `hooks` names them: most receivers know `push` alone. Of a branch that is gone Gitea tells by `delete`
+    and no `push`. `gitlab` sends a Push Hook or Tag Push Hook for each, with its newest 20 commits.
 
     With a `secret` each request is signed as the format's service does it (`X-Hub-Signature-256`, `X-Gitea-Signature`,
     `X-Gitlab-Token`); `sign = standard` signs by Standard Webhooks, during a rotation also with `old-secret`. Without one

@@ -7,12 +7,15 @@ from typing import Any
 from urllib.parse import urlencode
 
 from brokers.base import Field
+from brokers.config import ServiceSettings
 from brokers.errors import ConfigError
 from brokers.render.subject import alert_of
+from brokers.secrets import Resolver
 from brokers.trackers.comment import Style
 from brokers.trackers.redmine import RedmineIssues
 from brokers.trackers.tracker import WORDS, Tracker
 from brokers.transport import http
+from payload.dialects import encoding
 
 
 class Redmine(Tracker):
@@ -41,6 +44,7 @@ class Redmine(Tracker):
 
     Delivered is a push when Redmine has read the repository, and each issue has its note and status, or is not there. A note is not written
     twice: an attempt that is repeated looks for it first. Where the workflow knows no way to the status, Redmine leaves the old one.
+    A push tells at most 20 issues, and each of at most 10 commits.
     """
 
     style = Style.REDMINE
@@ -54,18 +58,31 @@ class Redmine(Tracker):
         *WORDS,
     )
 
+    @classmethod
+    def settings_of(cls, service: ServiceSettings, resolve: Resolver | None = None) -> tuple[dict[str, Any], list[ConfigError]]:
+        """As of every broker, and there has to be a key or a token."""
+        values, problems = super().settings_of(service, resolve)
+        if not values.get("key") and not values.get("token"):
+            problems.append(
+                ConfigError(
+                    "neither a key nor a token is set",
+                    setting=f"{service.section}.{service.service}.key",
+                    origin=service.origins.get("broker", ""),
+                    remedy="set one: see `oberon brokers redmine`",
+                )
+            )
+        return values, problems
+
     def handle(self, payload: dict[str, Any]) -> str:
-        """The note: whether the repository was read, and what became of which issue. Raises ConfigError without key and token."""
+        """The note: whether the repository was read, and what became of which issue."""
         settings = payload["service"]
-        if not settings.get("key") and not settings.get("token"):
-            raise ConfigError("neither a key nor a token is set", setting="key", remedy="set one: see `oberon brokers redmine`")
         if alert_of(payload):
             return "an alert names no issue"
         notes = []
         if settings.get("key"):
             # In the body: an address ends up in logs.
             asked = {"key": settings["key"], **({"id": settings["project"]} if settings.get("project") else {})}
-            form = {"Content-Type": "application/x-www-form-urlencoded"}
+            form = {"Content-Type": encoding.FORM_TYPE}
             place = settings["url"].rstrip("/") + "/sys/fetch_changesets"
             http.check(http.post(place, data=urlencode(asked).encode(), headers=form))
             notes.append("the repository was read")

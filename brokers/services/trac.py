@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from brokers.base import BaseBroker, Field
+from brokers.render.subject import beyond
 from brokers.transport import program
 
 MAX_REVISIONS = 1000
@@ -43,4 +44,4 @@ class Trac(BaseBroker):
         command = [settings["program"], settings["environment"], "changeset", "added", settings["repository"]]
         for start in range(0, len(revisions), MAX_REVISIONS):
             program.check(program.run([*command, *revisions[start : start + MAX_REVISIONS]]))
-        return f"changesets: {len(revisions)}"
+        return "; ".join([f"changesets: {len(revisions)}", *beyond(payload, len(revisions), "told")])

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Protocol
 from brokers.base import BaseBroker
 from brokers.errors import DeliveryFailed
 from brokers.fields import Field
+from brokers.render.subject import beyond
 from brokers.trackers import verbs
 from brokers.trackers.comment import Style, comment, untold
 from brokers.trackers.verbs import Action, Grammar, Issue
@@ -65,8 +66,9 @@ class Tracker(BaseBroker):
         """The note: what became of which issue."""
         settings = payload["service"]
         named = verbs.issues(payload["commits"], self.grammar(settings))
+        unread = beyond(payload, len(payload["commits"]), "read")
         if not named:
-            return "no commit names an issue"
+            return "; ".join(["no commit names an issue", *unread])
         tracker = self.tracker(payload)
         results: dict[str, list[str]] = {}
         failed: DeliveryFailed | None = None
@@ -81,7 +83,8 @@ class Tracker(BaseBroker):
             raise failed
         notes = [f"{result}: {', '.join(keys)}" for result, keys in results.items()]
         left_out = len(named) - MAX_ISSUES
-        return text.visible("; ".join(notes + ([f"{left_out} more issues are not told"] if left_out > 0 else [])))
+        notes += [f"{left_out} more issues are not told"] if left_out > 0 else []
+        return text.visible("; ".join(notes + unread))
 
     def endpoint(self, settings: Mapping[str, Any]) -> str:
         """`host:port` of the tracker."""

@@ -2,10 +2,10 @@
 
     fixes #4 · closes: #1, #2 and #3 · resolves issue 7 · reopens #6 · refs #5 · see #5 · re #7 · fix ABC-123 · bug 1234
 
-A verb is followed by issues, with commas, `and` or blanks between them; `issue`, `bug` or `ticket` may stand before a number instead
-of a `#`. The words are those of GitHub ("Linking a pull request to an issue": close, fix, resolve) and of Trac's commit updater (addresses,
-re, references, refs, see), and can be others. What stands in code (fences, backticks), in an address, and in the quoted
-subject of a `Revert "..."` names nothing.
+A verb is followed by issues of its own paragraph, with commas, `and` or blanks between them; `issue`, `bug` or `ticket` may stand
+before a number instead of a `#`, `issues` and the like before several. The words are those of GitHub ("Linking a pull request to an
+issue": close, fix, resolve) and of Trac's commit updater (addresses, re, references, refs, see), and can be others. What stands in code
+(fences, backticks), in an address, and in the quoted subject of a `Revert "..."` names nothing.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Grammar:
     actions: Mapping[str, Action]
     """Verb in lower case -> what it wants."""
     bare: bool
-    """An issue counts as referenced without a verb as well, if `named`."""
+    """An issue counts as referenced without a verb as well, if a word or a project's key says that it is one; `#12` may be anything."""
 
     @classmethod
     def of(
@@ -95,23 +95,23 @@ class Grammar:
         said = _prose(message[:MAX_MESSAGE_CHARS])
         for found in self.verb.finditer(said) if self.verb else ():
             action = self.actions[found[0].lower()]
-            for key in self._list(said, _AFTER_VERB.match(said, found.end()).end()):  # type: ignore[union-attr]  # matches nothing as well
+            for key in self._list(said, _after(_AFTER_VERB, said, found.end())):
                 yield Mention(action, key)
         if self.bare:
             for found in self.key.finditer(said):
                 before = said[max(0, found.start() - 1) : found.start()]
-                if found["named"] and not (before.isalnum() or before in ("_", "-", "/", ".", "#", "&")):
+                if _is_word(found["named"] or "") and not (before.isalnum() or before in ("_", "-", "/", ".", "#", "&")):
                     yield Mention(Action.REFERENCE, _plain(found["key"]))
 
     def _list(self, said: str, at: int) -> Iterator[str]:
-        """The issues that stand at `at`, one after another; once one is named by a word, numbers alone do for the others."""
-        by_word = False
+        """The issues that stand at `at`, one after another; after a word in the plural, numbers alone do for the others."""
+        is_plural = False
         while found := self.key.match(said, at):
-            if not found["named"] and not by_word:
+            if not found["named"] and not is_plural:
                 return
-            by_word = by_word or found["named"][:1].isalpha()
+            is_plural = is_plural or found["named"].split()[0].lower().endswith("s")
             yield _plain(found["key"])
-            at = _BETWEEN.match(said, found.end()).end()  # type: ignore[union-attr]  # matches nothing as well
+            at = _after(_BETWEEN, said, found.end())
 
 
 def issues(commits: Iterable[Mapping[str, Any]], grammar: Grammar) -> list[Issue]:
@@ -131,7 +131,7 @@ def _prose(message: str) -> str:
     """`message` without its code, its addresses and quoted subjects."""
     lines: list[str] = []
     fence = ""
-    for line in message.replace("\r", "\n").split("\n"):
+    for line in message.replace("\r\n", "\n").replace("\r", "\n").split("\n"):
         start = line.lstrip()[:3]
         if fence:
             fence = "" if start == fence else fence
@@ -140,6 +140,16 @@ def _prose(message: str) -> str:
         elif not _REVERTED.match(line):
             lines.append(line)
     return _NO_NAMES.sub(" ` ", "\n".join(lines))
+
+
+def _after(gap: re.Pattern[str], said: str, at: int) -> int:
+    """The end of `gap`, which may match nothing, at `at`; `at` where it would lead into another paragraph."""
+    end = gap.match(said, at).end()  # type: ignore[union-attr]  # matches nothing as well
+    return at if said.count("\n", at, end) > 1 else end
+
+
+def _is_word(named: str) -> bool:
+    return named[:1].isalpha() and not named.endswith("-")
 
 
 def _plain(key: str) -> str:

@@ -78,13 +78,16 @@ def changes_of(payload: Mapping[str, Any]) -> list[Change]:
 def head_of(change: Change, payload: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """The commit that the ref is at now; None when it is gone.
 
-    What the payload does not tell is made up from the tag, or from the push: a receiver that builds wants a revision.
+    What the payload does not tell, since it was known before or a filter left it out, is made up from the tag, or from
+    the push: a receiver that builds wants the revision.
     """
     if change.is_gone:
         return None
-    found = next((commit for commit in payload["commits"] if change.after in (commit.get("raw_node"), commit.get("node"))), None)
-    if found is not None or change.commits:
-        return found or change.commits[-1]
+    for commit in payload["commits"]:
+        if change.after in (commit.get("raw_node"), commit.get("node")):
+            return dict(commit)
+    if change.is_tag and change.commits:  # annotated: it is at an object of its own
+        return change.commits[-1]
     tagger = change.tagger or {"name": str(payload.get("user") or ""), "email": "", "date": None}
     return {
         "raw_node": change.after,

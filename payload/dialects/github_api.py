@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
+from payload import text
 from payload.dialects import forge
 
 _OF_REPOSITORY: Mapping[str, str] = {
@@ -72,7 +73,7 @@ _UNKNOWN = ("language", "license", "mirror_url")
 
 def of_repository(payload: Mapping[str, Any]) -> dict[str, Any]:
     """Of `repository`. The times are that of the push, the only one that is known."""
-    place = f"{_api(payload)}/repos/{quote(forge.full_name(payload))}"
+    place = f"{_api(payload)}/repos/{quote(text.repair(forge.full_name(payload)))}"
     pushed_at = forge.push_time(payload)
     return {
         **{key: place + rest for key, rest in _OF_REPOSITORY.items()},
@@ -97,13 +98,13 @@ def default_branch(payload: Mapping[str, Any]) -> str:
 
 def user(login: str, payload: Mapping[str, Any]) -> dict[str, Any]:
     """A `simple-user`: the sender or the owner."""
-    place = f"{_api(payload)}/users/{quote(login, safe='')}"
+    place = f"{_api(payload)}/users/{quote(text.repair(login), safe='')}"
     number = forge.number(login)
     return {
         **{key: place + rest for key, rest in _OF_USER.items()},
         "avatar_url": "",
         "gravatar_id": "",
-        "html_url": f"{payload.get('canon_url') or ''}/{quote(login, safe='')}",
+        "html_url": f"{payload.get('canon_url') or ''}/{quote(text.repair(login), safe='')}",
         "id": number,
         "login": login,
         "node_id": str(number),

@@ -178,6 +178,25 @@ def test_a_ref_at_an_old_commit_has_a_head_commit_all_the_same():
     )
 
 
+@pytest.mark.parametrize("dialect", ["github", "gitea"])
+def test_the_head_commit_is_where_the_branch_is_also_if_a_filter_left_it_out(dialect):
+    payload = samples.load("git-push")
+    left_out = payload["commits"].pop()
+    payload["oberon"]["refs"][0]["commits"].remove(left_out["node"])
+    del payload["oberon"]["commits"][left_out["raw_node"]]
+    body = push(dialect, payload)
+    assert body["head_commit"]["id"] == body["after"] == left_out["raw_node"]
+    assert [commit["id"] for commit in body["commits"]] == [payload["commits"][0]["raw_node"]]
+
+
+@pytest.mark.parametrize("dialect", ["github", "gitea"])
+def test_the_head_commit_of_an_annotated_tag_is_the_newest_that_it_brought(dialect):
+    payload = samples.load("git-push")
+    payload["oberon"]["refs"][0] |= {"kind": "tag", "ref": "refs/tags/v2", "name": "v2", "action": "create", "new": "b" * 40}
+    body = push(dialect, payload)
+    assert (body["after"], body["head_commit"]["id"]) == ("b" * 40, payload["commits"][-1]["raw_node"])
+
+
 def test_gitea_tells_the_newest_first_and_how_many_there_were(many_commits):
     body = push("gitea", many_commits(40))
     assert [commit["message"] for commit in body["commits"]] == [f"Commit {n}" for n in range(39, 24, -1)]

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from brokers.errors import PermanentFailure
+from brokers.errors import ConfigError
 from brokers.render.heads import heads, repository_address
 from payload import samples
 
@@ -61,5 +61,5 @@ def test_the_repository_is_known_by_its_page_or_as_the_service_says():
     payload["oberon"]["links"]["repository"] = None
     payload |= {"canon_url": ""}
     payload["repository"]["website"] = ""
-    with pytest.raises(PermanentFailure, match="canonUrl"):
+    with pytest.raises(ConfigError, match="canonUrl"):
         repository_address(payload, "")

@@ -53,6 +53,11 @@ def test_subjects(given_payload, expected):
     assert words.subject(given_payload) == expected
 
 
+def test_what_is_beyond_those_that_are_told():
+    assert words.beyond(payload([commit()], total_commits=3), 1, "read") == ["2 more commits are not read"]
+    assert words.beyond(payload([commit()]), 1, "read") == []
+
+
 def test_a_long_subject_is_cut():
     said = words.subject(payload([commit("z" * 100_000)]))
     assert len(said) == words.MAX_CHARS

@@ -161,6 +161,15 @@ def test_no_more_than_twenty_issues_are_told(receiver):
     assert len(told(receiver)) == 20
 
 
+def test_what_the_payload_does_not_hold_is_said_not_to_be_read(receiver):
+    payload = pushed("nothing", "nothing")
+    payload["oberon"]["total_commits"] = 5
+    assert outcome_of(settings(receiver), payload).note == "no commit names an issue; 3 more commits are not read"
+    answers(receiver, CLOSED, {})
+    payload["commits"][0]["message"] = "see #1"
+    assert outcome_of(settings(receiver), payload).note == "told: 1; 3 more commits are not read"
+
+
 @pytest.mark.parametrize("sample", ["git-delete", "git-tag", "alert", "hg-bookmark"])
 def test_without_commits_nothing_is_said(receiver, sample):
     assert outcome_of(settings(receiver), samples.load(sample)).note == "no commit names an issue"

@@ -3,6 +3,8 @@ import json
 import pytest
 
 from brokers import loader
+from brokers.cli.configured import problems_of
+from brokers.config import Configuration, Entry
 from brokers.delivery.outcome import Verdict
 from brokers.services.redmine import Redmine
 from payload import samples
@@ -131,9 +133,19 @@ def test_an_answer_that_is_none(receiver):
     assert "not what the service's API answers" in outcome_of(noting(receiver)).reason
 
 
-def test_a_login_is_needed(receiver):
-    outcome = outcome_of(settings(receiver))
-    assert (outcome.verdict, "neither a key nor a token" in outcome.reason) == (Verdict.RETRY, True)
+@pytest.mark.parametrize("nothing", [{}, {"key": "", "token": ""}])
+def test_a_login_is_needed(receiver, nothing):
+    outcome = outcome_of(settings(receiver, **nothing))
+    assert outcome.verdict is Verdict.RETRY
+    assert outcome.reason.startswith("service.it.key in config: neither a key nor a token is set; set one: ")
+
+
+def test_that_a_login_is_missing_is_seen_before_a_push():
+    configuration = Configuration.parse(
+        Entry("it", key, value, "config") for key, value in (("broker", "redmine"), ("url", "https://redmine.example.org"))
+    )
+    [problem] = problems_of(configuration.services[0], configuration)
+    assert (problem.setting, problem.origin) == ("service.it.key", "config")
 
 
 def test_an_alert_and_a_push_without_commits(receiver):

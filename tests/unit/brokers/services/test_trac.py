@@ -55,6 +55,13 @@ def test_more_than_a_command_line_should_hold(trac_admin):
     assert [len(call) - 4 for call in trac_admin.calls()] == [MAX_REVISIONS, 1]
 
 
+def test_what_the_payload_does_not_hold_is_said_to_be_left_out(trac_admin):
+    payload = samples.load("git-truncated")
+    told = len(payload["commits"])
+    left_out = payload["oberon"]["total_commits"] - told
+    assert outcome_of(trac_admin.settings(), payload).note == f"changesets: {told}; {left_out} more commits are not told"
+
+
 @pytest.mark.parametrize("sample", ["git-tag", "git-delete", "alert"])
 def test_without_commits_it_is_not_called(trac_admin, sample):
     assert outcome_of(trac_admin.settings(), samples.load(sample)).note == "changesets: 0"
