@@ -51,7 +51,7 @@ def _summary(payload: Mapping[str, Any]) -> str:
 
 def _of_commit(payload: Mapping[str, Any], commit: Mapping[str, Any]) -> str:
     details = ((payload.get("oberon") or {}).get("commits") or {}).get(commit.get("raw_node")) or {}
-    branch = f" {text.cut(str(commit['branch']), _MAX_NAME_BYTES)[0]}" if commit.get("branch") else ""
+    branch = f" {text.cut(text.repair(str(commit['branch'])), _MAX_NAME_BYTES)[0]}" if commit.get("branch") else ""
     said = f"{repository_name(payload)}: {author_name(commit)}{branch} * {commit.get('node', '')}: {first_line(commit)}"
     return _line(said, str(details.get("url") or ""))
 

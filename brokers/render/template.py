@@ -83,7 +83,7 @@ class Template:
         expanded = "".join(
             plain + (encoded(text.repair(_written(values.get(name)))) if name else "") for plain, name in self.pieces
         )
-        if self.place == "url" and len(self.pieces) > 1 and links.climbs(expanded):
+        if self.place == "url" and any(name for _, name in self.pieces) and links.climbs(expanded):
             raise PermanentFailure(f"the address would climb with `..`: {text.visible(expanded)}")
         return expanded
 

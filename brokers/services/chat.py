@@ -12,11 +12,14 @@ from brokers.base import BaseBroker, Field
 from brokers.config import ServiceSettings
 from brokers.render.chat import message
 from brokers.render.neutral import Markup
-from brokers.secrets import SECRET_WORDS, SHORTEST_MASKED
+from brokers.secrets import SECRET_WORDS, SHORTEST_MASKED, is_reference
 from brokers.transport import chat
 
 _LOCAL = frozenset({"blink1", "dbus", "gio", "glib", "gnome", "kde", "macosx", "qt", "syslog", "windows"})
-_TOKEN_CHARS = 8  # a part of an address that is shorter, or has no digit, is a name
+_TOKEN = re.compile(r"(?=.*\d|.*[a-z].*[A-Z]).{8,}", re.DOTALL)
+"""A part of an address that is shorter, or has neither a digit nor a capital within it, is a name."""
+_HOST = re.compile(r"localhost|(?:[a-z0-9-]+\.)+(?:[a-z]{2,}|xn--[a-z0-9-]+)\.?|\d+(?:\.\d+){3}|\[[0-9a-f:.]+\]", re.IGNORECASE)
+"""What of an address is a place, where another service has a token: `o.gn5kj6nfhv736I7j`."""
 
 
 def _check(value: str) -> None:
@@ -36,12 +39,16 @@ def _is_readable(url: str) -> bool:
     return True
 
 
+def _is_place(netloc: str) -> bool:
+    return _HOST.fullmatch(re.sub(r":\d+$", "", netloc)) is not None
+
+
 def _secrets(url: str) -> list[str]:
     """What of an address lets its reader speak in the chat: passwords, and all that looks like a token."""
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
-    words = ["" if "." in host else host, parts.username or "", *re.split("[/@:]", parts.path)]
-    found = [word for word in words if len(word) >= _TOKEN_CHARS and any(map(str.isdigit, word))]
+    words = ["" if _is_place(host) else host, parts.username or "", *re.split("[/@:]", parts.path)]
+    found = [word for word in words if _TOKEN.fullmatch(word)]
     found += [value for key, value in parse_qsl(parts.query) if any(word in key.lower() for word in (*SECRET_WORDS, "sig"))]
     found += [url, parts.password or ""]
     return [secret for word in found for secret in {word, unquote(word)} if len(secret) >= SHORTEST_MASKED]
@@ -76,10 +83,11 @@ class Chat(BaseBroker):
         return chat.send(payload["service"]["url"].split(), {str(markup): asdict(message(payload, markup)) for markup in markups})
 
     def endpoint(self, settings: Mapping[str, Any]) -> str:
-        """`host:port` of the first address; its scheme, where that is a service with one place for all."""
-        parts = urlsplit(next(iter(str(settings.get("url", "")).split()), ""))
+        """`host:port` of the first address; its scheme, where that is a service with one place for all. '' of one that stands elsewhere."""
+        url = next(iter(str(settings.get("url", "")).split()), "")
+        parts = urlsplit("" if is_reference(url) else url)
         place = parts.netloc.rpartition("@")[2]
-        return place if "." in place or "localhost" in place else parts.scheme
+        return place if _is_place(place) else parts.scheme
 
     @classmethod
     def secrets_of(cls, service: ServiceSettings, values: Mapping[str, Any]) -> list[str]:

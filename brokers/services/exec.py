@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from brokers.base import BaseBroker, Field
+from brokers.config import ServiceSettings
 from brokers.render.template import values_of
+from brokers.secrets import SHORTEST_MASKED, is_reference
 from brokers.transport import program
 from brokers.transport.call import current
 from payload import text
@@ -69,6 +71,15 @@ class Exec(BaseBroker):
             cwd=settings.get("directory") or "/",
         )
         return program.check(ended, _FOR_GOOD).note
+
+    @classmethod
+    def secrets_of(cls, service: ServiceSettings, values: Mapping[str, Any]) -> list[str]:
+        """Of a command that stands elsewhere, as `file:/path`, the arguments: the record has it as a shell would take it."""
+        entry, found = service.fields.get("command"), super().secrets_of(service, values)
+        if entry is not None and is_reference(entry.value) and "command" in values:
+            arguments = [each for each in _arguments(values["command"])[1:] if len(each) >= SHORTEST_MASKED]
+            found += [*arguments, *map(shlex.quote, arguments)]
+        return found
 
 
 def _environment(payload: Mapping[str, Any]) -> dict[str, str]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
 from brokers.base import BaseBroker, Field
 from brokers.config import ServiceSettings
 from brokers.render import irc
+from brokers.secrets import SHORTEST_MASKED
 from brokers.transport.lines import send
 
 PORT = 6659
@@ -64,5 +65,5 @@ class Irker(BaseBroker):
     @classmethod
     def secrets_of(cls, service: ServiceSettings, values: Mapping[str, Any]) -> list[str]:
         """Keys of channels, beside what any address may hold."""
-        keys = [key for url in values.get("to") or () for name, key in parse_qsl(urlsplit(url).query) if name == "key"]
-        return [*super().secrets_of(service, values), *filter(None, keys)]
+        keys = [url.partition("?")[2].removeprefix("key=") for url in values.get("to") or ()]  # irkerd takes `?KEY` too
+        return [*super().secrets_of(service, values), *(key for key in keys if len(key) >= SHORTEST_MASKED)]

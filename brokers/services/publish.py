@@ -35,7 +35,8 @@ class Publish(BaseBroker):
             topic = git.${repository.path}.${branch}       bus.topic = git.${repository.path}.${branch}
 
     `${name}` in the topic is filled with what was pushed. Each name comes to one word - a character that separates words there
-    becomes `_` - but for `${repository.path}`, which comes to one for each of its parts: `git.team.app.main`.
+    becomes `_`, and so does one that says nothing, as the branch of a tag - but for `${repository.path}`, which comes to one for each
+    of its parts: `git.team.app.main`.
 
     The message is the payload less `broker` and `service`. Its id, the same for each attempt, is the event's: `message_id`
     (AMQP), a property or header `message-id` (MQTT, Kafka), `Nats-Msg-Id`, by which JetStream leaves a repetition out, the

@@ -28,6 +28,9 @@ _SETTINGS: Mapping[str, str] = {
     "push.recurseSubmodules": "no",
     "safe.bareRepository": "all",  # who owns it, is asked all the same
 }
+_NOTHING_NEW = "everything up to date"
+_BOTH_EMPTY = "No refs in common and none specified"
+"""What git fails with where neither side has any of the refs: all are deleted, there too."""
 _HOST_IS_DOWN = re.compile(
     r"Failed to connect|Couldn't connect|Connection (?:refused|reset|timed out|closed)|No route to host|"
     r"Network is unreachable|Operation timed out|returned error: 5\d\d|Empty reply from server"
@@ -56,11 +59,13 @@ def push(repository: str, remote: Remote, what: tuple[str, ...]) -> str:
     }
     hidden = {f"GIT_CONFIG_VALUE_{number}": value for number, (_, value) in enumerate(secret)}
     ended = program.run(argv, environment=environment, secret_environment=hidden, cwd=repository)
+    if _BOTH_EMPTY in ended.stderr:
+        return _NOTHING_NEW
     try:
         program.check(ended)
     except DeliveryFailed as error:
         raise DeliveryFailed(str(error), endpoint_down=_HOST_IS_DOWN.search(ended.stderr) is not None) from error
-    return "everything up to date" if "Everything up-to-date" in ended.stderr else "pushed"
+    return _NOTHING_NEW if "Everything up-to-date" in ended.stderr else "pushed"
 
 
 def _settings(remote: Remote, addresses: list[str], call: Call) -> tuple[dict[str, str], list[tuple[str, str]]]:

@@ -89,6 +89,8 @@ def run(
         call.exchanges.append(record)
     if call.dry_run:
         return Ended(called)
+    if signal.getsignal(signal.SIGCHLD) == signal.SIG_IGN:
+        raise DeliveryFailed(f"cannot run {called}: who started Oberon ignores SIGCHLD, so nobody would learn how it ends")
     started = time.monotonic()
     limit_s = call.remaining_s()
     try:

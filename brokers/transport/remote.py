@@ -91,7 +91,12 @@ class Remote:
             "UpdateHostKeys": "no",
             "ConnectTimeout": str(max(1, math.ceil(call.remaining_s()))),
             **({"HostName": addresses[0], "HostKeyAlias": f"[{self.host}]{port}" if port else self.host} if addresses else {}),
-            **({"IdentityFile": self.key, "IdentitiesOnly": "yes"} if self.key else {}),
-            **({"UserKnownHostsFile": self.known_hosts} if self.known_hosts else {}),
+            **({"IdentityFile": _ssh_path(self.key), "IdentitiesOnly": "yes"} if self.key else {}),
+            **({"UserKnownHostsFile": _ssh_path(self.known_hosts)} if self.known_hosts else {}),
         }
         return shlex.join(["ssh", "-F", "none", *(part for name, value in options.items() for part in ("-o", f"{name}={value}"))])
+
+
+def _ssh_path(path: str) -> str:
+    """ssh_config(5): a space ends a file's name that is not quoted, and `%` begins a token."""
+    return '"' + path.replace("%", "%%") + '"'

@@ -18,6 +18,7 @@ from brokers.transport.tls import context
 
 DEFAULT_PORTS = {"none": 25, "starttls": 587, "tls": 465}
 """TLS -> port: RFC 5321, RFC 6409, RFC 8314."""
+_FAREWELL_S = 1.0  # how long the answer to QUIT is waited for
 _REPLY_BYTES = 64 * 1024  # of one reply's lines: that to EHLO names each extension
 
 
@@ -108,5 +109,7 @@ class Client(smtplib.SMTP):
     def leave(self) -> None:
         """What happens after the answer to the last message changes nothing, and must not have it sent again."""
         with contextlib.suppress(smtplib.SMTPException, OSError, ValueError):
+            if self.sock is not None:
+                self.sock.settimeout(_FAREWELL_S)
             self.quit()
         self.close()

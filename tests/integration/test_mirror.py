@@ -91,6 +91,20 @@ def test_git_is_kept_equal(git, git_server, mirrored):
     assert refs(target) == refs(source)
 
 
+def test_all_refs_may_be_deleted(git_server, mirrored):
+    source, target = git_server("source.git"), git_server("target.git")
+    clone = source.clone()
+    clone.commit({"a": "1\n"})
+    clone.push("HEAD:refs/heads/one", "HEAD:refs/heads/two")
+    assert mirrored(source, target.path).note == "pushed"
+    clone.push(":refs/heads/one", ":refs/heads/two")
+    assert mirrored(source, target.path).note == "pushed"
+    assert refs(target) == []
+    for what in ("branches-and-tags", "all"):  # each deletion is an event of its own
+        outcome = mirrored(source, target.path, what=what)
+        assert (outcome.verdict, outcome.note) == (Verdict.DELIVERED, "everything up to date")
+
+
 def test_git_over_http_with_a_name_of_the_repository(git, git_server, git_http, mirrored):
     source, _ = git
     target = git_server("kettle.git")

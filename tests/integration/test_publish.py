@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
 import os
 import re
@@ -12,6 +13,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
 
 import pytest
 
@@ -285,6 +288,22 @@ def test_nobody_listens(name):
     outcome = publish(f"{PLAIN[name]}://127.0.0.1:{free_port()}", timeout_s=1.0)
     assert (outcome.verdict, outcome.reached) == (Verdict.RETRY, False)
     assert re.fullmatch(r"cannot connect to 127.0.0.1:\d+: connection refused", outcome.reason)
+
+
+@each
+def test_nothing_is_left_of_an_attempt_that_failed(name):
+    publish(f"{PLAIN[name]}://127.0.0.1:{free_port()}", timeout_s=1.0)  # what is made once, is made now
+    gc.collect()
+    gc.disable()
+    try:
+        before = [*Path("/proc/self/fd").iterdir()]
+        publish(f"{PLAIN[name]}://127.0.0.1:{free_port()}", timeout_s=1.0)
+        after = [*Path("/proc/self/fd").iterdir()]
+    finally:
+        gc.enable()
+    assert len(after) == len(before)
+    protocol = import_module(f"brokers.transport.publishing.{name}")
+    assert getattr(protocol, "_links", {}) == {}
 
 
 @each

@@ -19,7 +19,7 @@ from importlib import import_module
 from typing import Any, Self
 from urllib.parse import unquote, urlsplit
 
-from brokers.errors import DeliveryFailed
+from brokers.errors import DeliveryFailed, PermanentFailure
 from brokers.transport.call import KEPT_BYTES, Call, Exchange, current
 from brokers.transport.connect import connect, resolve, timed_out
 from brokers.transport.deadline import Watchdog
@@ -45,13 +45,17 @@ class Protocol:
     """What stands between the words of a topic."""
     no_word: str = r"[\s.*#>]"
     """Regular expression of a character that no word of a topic may have."""
+    longest_topic: int = 3072
+    """Bytes."""
 
 
-_AMQP = Protocol("amqp", 5672, 5671, "pika", "amqp")  # https://rabbitmq.com/uri-spec.html; the ports are IANA's
-_MQTT = Protocol("mqtt", 1883, 8883, "paho", "mqtt", "/", r"[+#/]")  # MQTT 5.0, 4.7
-_NATS = Protocol("nats", 4222, 4222)  # https://docs.nats.io/reference/protocols/client
-_REDIS = Protocol("redis", 6379, 6379, "redis", "redis", ":", r"[\s:]")
-_KAFKA = Protocol("kafka", 9092, 9093, "kafka", "kafka", ".", r"[^A-Za-z0-9._-]")
+# https://rabbitmq.com/uri-spec.html; the ports are IANA's; a routing key is a short string (AMQP 0-9-1, 4.2.5.3)
+_AMQP = Protocol("amqp", 5672, 5671, "pika", "amqp", longest_topic=255)
+_MQTT = Protocol("mqtt", 1883, 8883, "paho", "mqtt", "/", r"[+#/]", 65_535)  # MQTT 5.0, 4.7 and 1.5.4
+# https://docs.nats.io/reference/protocols/client; a control line has at most 4096 bytes (max_control_line), beside it sizes and inbox
+_NATS = Protocol("nats", 4222, 4222)
+_REDIS = Protocol("redis", 6379, 6379, "redis", "redis", ":", r"[\s:]", 65_535)
+_KAFKA = Protocol("kafka", 9092, 9093, "kafka", "kafka", ".", r"[^A-Za-z0-9._-]", 249)  # org.apache.kafka.common.internals.Topic
 PROTOCOLS: Mapping[str, Protocol] = {
     **dict.fromkeys(("amqp", "amqps"), _AMQP),
     **dict.fromkeys(("mqtt", "mqtts"), _MQTT),
@@ -179,17 +183,17 @@ class Link:
 
 
 def words(values: Mapping[str, Any], protocol: Protocol) -> dict[str, Any]:
-    """`values` of a template for a topic: each comes to one word, whatever was pushed, but for `repository.path`, one for each part."""
+    """`values` of a template for a topic: each comes to one word, whatever was pushed, but for `repository.path`, one for each part.
+
+    Where there is nothing to tell that is `_`: a topic that begins or ends with its separator is none to NATS.
+    """
 
     def word(value: Any) -> str:
-        return re.sub(protocol.no_word, "_", text.visible(text.repair(str(value))))
+        said = "" if value is None else text.visible(text.repair(str(value)))
+        return re.sub(protocol.no_word, "_", said) or "_"
 
     return {
-        name: protocol.separator.join(map(word, str(value).split("/")))
-        if name == "repository.path"
-        else None
-        if value is None
-        else word(value)
+        name: protocol.separator.join(map(word, str(value).split("/"))) if name == "repository.path" else word(value)
         for name, value in values.items()
     }
 
@@ -199,6 +203,9 @@ def publish(server: Server, message: Message) -> str:
 
     Raises DeliveryFailed if it was not, PermanentFailure for what can never be.
     """
+    size, longest = len(message.topic.encode()), server.protocol.longest_topic
+    if size > longest:
+        raise PermanentFailure(f"the topic has {size:,} bytes, more than the {longest:,} that there may be: name less in it")
     call = current()
     record = Exchange(server.protocol.name, _request(server, message))
     call.exchanges.append(record)
@@ -233,7 +240,7 @@ def _failure(error: Exception, link: Link) -> DeliveryFailed:
         return DeliveryFailed(f"cannot connect to {where}: connection refused")
     if isinstance(error, ConnectionError):
         return link.lost()
-    return DeliveryFailed(f"{where}: {_shown(error)}")
+    return DeliveryFailed(f"{where}: {_shown(error)}", endpoint_down=isinstance(error, OSError))
 
 
 def _request(server: Server, message: Message) -> str:

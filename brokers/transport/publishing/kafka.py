@@ -64,8 +64,8 @@ class _Guarded(KafkaNetSocket):  # type: ignore[misc]  # the library has no type
 def publish(message: Message, link: Link) -> str:
     """The note is the topic, the partition and the message's number in it."""
     number = str(next(_numbers))
-    _links[number] = link
     link.opened().close()  # the library would try again and again, and not say why
+    _links[number] = link
     try:
         return _published(message, link, f"{_SCHEME}://{number}")
     except SaslAuthenticationFailedError as error:

@@ -80,5 +80,5 @@ class _Client(paho.Client):
         self.farewell = str(code)
 
     def let_go(self) -> None:
-        """Close the socket, whatever is under way."""
-        self._sock_close()
+        """Close the socket, whatever is under way, and the two by which the library wakes itself."""
+        self._reset_sockets()

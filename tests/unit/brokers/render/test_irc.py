@@ -67,3 +67,11 @@ def test_what_is_too_long_loses_its_end_not_its_link():
     assert len(line.encode()) <= MAX_BYTES
     assert "..." in line
     assert line.endswith("/commit/316a8ea92f86c5ade565761b6425bcacf4ab1301")
+
+
+def test_a_branch_that_is_no_text_is_shown():
+    payload = samples.load("git-push")
+    payload["commits"] = [{**payload["commits"][0], "branch": "feature/" + "\udcff" * 100}]
+    payload["oberon"]["total_commits"] = 1
+    [line] = lines(payload, 5)
+    line.encode()

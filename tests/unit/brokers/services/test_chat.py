@@ -296,8 +296,30 @@ def test_what_apprise_does_not_take_is_told():
         ("slack://T1JJ3T3L2/A1BRTD4JD/TI", "slack"),
         ("mmosts://bot@chat.example.org:8443/token", "chat.example.org:8443"),
         ("json://localhost/x", "localhost"),
+        ("json://[::1]:8000/x", "[::1]:8000"),
+        ("pbul://o.gn5kj6nfhv736I7jC3cj3QLRiyhgl98b", "pbul"),
+        ("file:/etc/oberon/chat", ""),
         ("", ""),
     ],
 )
 def test_the_endpoint(url, place):
     assert Chat().endpoint({"url": url}) == place
+
+
+@pytest.mark.parametrize(
+    ("url", "secret"),
+    [
+        ("pbul://o.gn5kj6nfhv736I7jC3cj3QLRiyhgl98b", "o.gn5kj6nfhv736I7jC3cj3QLRiyhgl98b"),
+        ("gotifys://push.example.org/AqHbCzDWoExFyGg", "AqHbCzDWoExFyGg"),
+        ("slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevifow", "TIiajkdnlazkcOXrIdevifow"),
+    ],
+)
+def test_a_token_is_one_whatever_it_is_made_of(url, secret):
+    [service] = Configuration.parse([Entry("it", "broker", "chat", "config"), Entry("it", "url", url, "config")]).services
+    assert secret in Chat.secrets_of(service, {"url": url})
+
+
+def test_names_are_none():
+    url = "mmosts://bot@chat.example.org/town-square/Releases"
+    [service] = Configuration.parse([Entry("it", "broker", "chat", "config"), Entry("it", "url", url, "config")]).services
+    assert {*Chat.secrets_of(service, {"url": url})} == {url}

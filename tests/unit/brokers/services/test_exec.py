@@ -5,7 +5,9 @@ import json
 import pytest
 
 from brokers.config import Configuration, Entry
+from brokers.delivery.attempt import attempt
 from brokers.delivery.outcome import Verdict
+from brokers.secrets import resolver
 from brokers.services.exec import Exec
 from payload import samples
 from tests.support.failing_service import outcome_of
@@ -118,3 +120,15 @@ def test_wrong_settings_are_named(command, problem):
     [service] = Configuration.parse(Entry("it", key, value, "config") for key, value in entries.items()).services
     problems = Exec.settings_of(service)[1]
     assert problem in " ".join(map(str, problems))
+
+
+def test_a_command_that_stands_elsewhere_is_not_kept(tmp_path):
+    command = tmp_path / "command"
+    command.write_text("/bin/echo --token  's3cret word' \"one's own\"\n")
+    configuration = Configuration.parse(
+        [Entry("it", "broker", "exec", "config"), Entry("it", "command", f"file:{command}", "config")]
+    )
+    push = {key: value for key, value in samples.load("git-push").items() if key not in ("broker", "service")}
+    outcome = attempt(configuration.services[0], configuration, push, resolver({}))
+    assert (outcome.verdict, outcome.note) == (Verdict.DELIVERED, "**** **** ****")
+    assert outcome.details["exchanges"][0]["request"].startswith("/bin/echo **** **** ****\n")

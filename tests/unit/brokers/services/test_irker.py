@@ -85,3 +85,16 @@ def test_wrong_channels_are_named(to):
 def test_the_endpoint():
     assert Irker().endpoint({}) == "localhost:6659"
     assert Irker().endpoint({"host": "irker.example.org", "port": 7000}) == "irker.example.org:7000"
+
+
+@pytest.mark.parametrize(
+    ("to", "secrets"),
+    [
+        ("irc://irc.example.org/x?sesame", ["sesame"]),
+        ("irc://irc.example.org/#x?key=sesame", ["sesame"]),
+        ("irc://irc.example.org/x?key=a", []),
+    ],
+)
+def test_a_key_is_one_however_it_is_written(to, secrets):
+    [service] = Configuration.parse(Entry("it", key, value, "config") for key, value in settings(1, to=to).items()).services
+    assert Irker.secrets_of(service, {"to": [to]}) == secrets

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+
 import pytest
 
 from brokers import loader
@@ -7,6 +9,7 @@ from brokers.config import Configuration, Entry
 from brokers.errors import PermanentFailure
 from brokers.services.mirror import Mirror
 from brokers.transport.call import Call, placing
+from brokers.transport.remote import Remote
 from payload import samples
 
 
@@ -54,6 +57,15 @@ def test_no_name_climbs_out_of_the_folder(url):
         Mirror().handle(payload)
 
 
+@pytest.mark.parametrize("branch", ["x/../../victim", "x?/../../victim", "x#/../../victim"])
+def test_no_name_climbs_where_the_path_is_decoded(branch):
+    payload = samples.load("git-push")
+    payload["oberon"]["refs"][0]["name"] = branch
+    payload["service"] = {"url": "ssh://git@git.example.org/srv/${branch}"}
+    with placing(Call(repository="/srv/git/x.git", dry_run=True)), pytest.raises(PermanentFailure, match="climb"):
+        Mirror().handle(payload)
+
+
 @pytest.mark.parametrize("name", [name for name in samples.names() if name not in ("alert", "twitter-2008")])
 def test_whatever_was_pushed_is_pushed_on(name):
     payload = samples.load(name)
@@ -71,3 +83,12 @@ def test_there_is_no_repository_to_push_from():
     payload["service"] = {"url": "/srv/x.git"}
     with pytest.raises(PermanentFailure, match="no repository to push from"):
         Mirror().handle(payload)
+
+
+def test_ssh_gets_paths_as_they_are(tmp_path):
+    folder = tmp_path / "a 100%h"
+    folder.mkdir()
+    remote = Remote.parse("ssh://git@git.example.org/x", key=f"{folder}/key", known_hosts=f"{folder}/hosts")
+    ended = subprocess.run(f"{remote.ssh([], Call())} -G x", shell=True, capture_output=True, text=True, check=True)
+    assert f"userknownhostsfile {folder}/hosts\n" in ended.stdout
+    assert "extra arguments" not in ended.stderr

@@ -5,9 +5,11 @@ import pytest
 from brokers import loader
 from brokers.base import BaseBroker
 from brokers.config import Configuration, Entry
+from brokers.errors import PermanentFailure
 from brokers.render.template import values_of
 from brokers.services.publish import Publish
 from brokers.transport import publishing
+from brokers.transport.call import Call, placing
 from payload import samples
 
 
@@ -90,6 +92,22 @@ def test_no_name_adds_words_to_a_topic(scheme, path, branch):
     assert not set(found["branch"]) & set(publishing.PROTOCOLS[scheme].separator) - {"."}
 
 
-def test_a_push_without_a_branch_has_no_word_for_it():
+@pytest.mark.parametrize("scheme", publishing.PROTOCOLS)
+def test_what_says_nothing_comes_to_a_word(scheme):
     values = values_of(samples.load("git-tag"))
-    assert publishing.words(values, publishing.PROTOCOLS["nats"])["branch"] == values["branch"]
+    found = publishing.words({**values, "branch": None, "user": "", "repository.path": ""}, publishing.PROTOCOLS[scheme])
+    assert (found["branch"], found["user"], found["repository.path"]) == ("_", "_", "_")
+
+
+@pytest.mark.parametrize(
+    ("scheme", "longest"), [("amqp", 255), ("kafka", 249), ("mqtt", 65_535), ("nats", 3072), ("redis", 65_535)]
+)
+def test_a_topic_that_is_too_long_is_tried_once(scheme, longest):
+    payload = samples.load("git-push")
+    payload["service"] = {"url": f"{scheme}://mq.example.org", "topic": "${branch}"}
+    payload["oberon"]["refs"][0]["name"] = "b" * longest
+    with placing(Call(dry_run=True)):
+        Publish().handle(payload)
+        payload["oberon"]["refs"][0]["name"] += "b"
+        with pytest.raises(PermanentFailure, match="the topic has"):
+            Publish().handle(payload)

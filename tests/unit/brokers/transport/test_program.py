@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import signal
 import time
 from pathlib import Path
 
@@ -157,3 +158,14 @@ def test_a_dry_run_runs_nothing(script, calling, tmp_path):
     assert program.check(program.run([script("touch ran")])).note == ""
     assert not (tmp_path / "ran").exists()
     assert len(call.exchanges) == 1
+
+
+def test_nothing_is_run_whose_end_nobody_would_learn(tmp_path, calling):
+    calling()
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        with pytest.raises(DeliveryFailed, match="ignores SIGCHLD"):
+            program.run(["/bin/sh", "-c", f"touch {tmp_path}/ran"])
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+    assert not (tmp_path / "ran").exists()

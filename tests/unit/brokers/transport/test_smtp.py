@@ -8,7 +8,7 @@ import pytest
 
 from brokers.errors import DeliveryFailed, PermanentFailure
 from brokers.testing import Mailbox
-from brokers.transport import smtp
+from brokers.transport import smtp, smtp_client
 from brokers.transport.mail import Mail
 from brokers.transport.smtp import Server
 from brokers.values import is_mail_address
@@ -293,8 +293,10 @@ def test_the_word_data_is_refused(raw_server, calling, message, refusal, error):
         smtp.send(message, FROM, TO, Server("127.0.0.1", port))
 
 
-def test_what_happens_after_the_message_was_taken_changes_nothing(raw_server, calling, message):
-    """A server that is lost at QUIT has the mail all the same."""
+@pytest.mark.parametrize("is_lost", [True, False])
+def test_what_happens_after_the_message_was_taken_changes_nothing(raw_server, calling, message, is_lost, monkeypatch):
+    """A server that is lost at QUIT, or says nothing to it, has the mail all the same."""
+    monkeypatch.setattr(smtp_client, "_FAREWELL_S", 0.1)
 
     def answer(connection: socket.socket) -> None:
         connection.sendall(b"220 hello\r\n")
@@ -303,6 +305,8 @@ def test_what_happens_after_the_message_was_taken_changes_nothing(raw_server, ca
         for line in lines:
             word = line[:4].strip().upper()
             if word == b"QUIT":
+                if not is_lost:
+                    lines.readline()
                 return
             connection.sendall(said.get(word, b"250 OK\r\n"))
             if word == b"DATA":
@@ -312,7 +316,9 @@ def test_what_happens_after_the_message_was_taken_changes_nothing(raw_server, ca
 
     calling()
     port = int(raw_server(answer, read=False).strip("/").rpartition(":")[2])
+    started = time.monotonic()
     assert smtp.send(message, FROM, TO, Server("127.0.0.1", port)) == "250 queued as 1"
+    assert time.monotonic() - started < 1
 
 
 @pytest.mark.parametrize(("how", "port"), [("none", 25), ("starttls", 587), ("tls", 465)])
