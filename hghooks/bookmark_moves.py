@@ -10,11 +10,9 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from hghooks.branches import utf8
+from hghooks.people import person
 from payload import text
-from payload.push import MOST_DROPPED, DroppedCommit, Person, RefAction, RefChange, RefKind, RefUpdate
-
-LONGEST_NAME = 1000  # bytes of a user's name with its address; more is nobody's name
-_DROPPED_MESSAGE_BYTES = 4096  # of which the payload tells the first line
+from payload.push import DROPPED_MESSAGE_BYTES, MOST_DROPPED, DroppedCommit, RefAction, RefChange, RefKind, RefUpdate
 
 
 def moved(repo: Any, updates: Iterable[RefUpdate], hidden: Collection[int]) -> tuple[RefChange, ...]:
@@ -34,14 +32,8 @@ def _change(repo: Any, update: RefUpdate, hidden: Collection[int]) -> RefChange:
     return RefChange(name, name, RefKind.BOOKMARK, action, old, new, dropped=dropped, dropped_commits=told)
 
 
-def person(changeset: Any) -> Person:
-    """Who wrote it."""
-    time_s, west_s = changeset.date()
-    return Person.parse(text.decode(utf8(changeset.user())[:LONGEST_NAME]), int(time_s), -west_s)
-
-
 def _dropped(changeset: Any) -> DroppedCommit:
-    message = text.cut(text.decode(utf8(changeset.description())), _DROPPED_MESSAGE_BYTES)[0]
+    message = text.cut(text.decode(utf8(changeset.description())), DROPPED_MESSAGE_BYTES)[0]
     return DroppedCommit(changeset.hex().decode("ascii"), person(changeset), message)
 
 

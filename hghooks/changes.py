@@ -20,6 +20,7 @@ from brokers.errors import ReadingError, RepositoryUnreadable
 from hghooks import bookmark_moves, branches, files, forge, repository
 from hghooks.branches import utf8
 from hghooks.errors import ChangesetMissing
+from hghooks.people import person
 from payload import text
 from payload.push import Commit, Event, Push, RefChange, Repository
 
@@ -140,7 +141,7 @@ def _commit(repo: Any, revision: int, changed: files.Files, settings: Settings, 
     return Commit(
         node=changeset.hex().decode("ascii"),
         parents=tuple(parent.hex().decode("ascii") for parent in changeset.parents() if parent.rev() >= 0),
-        author=bookmark_moves.person(changeset),
+        author=person(changeset),
         committer=None,
         # A character more: whoever cuts it sees that there was more.
         message=text.cut(text.decode(utf8(changeset.description())), settings.max_message_bytes + 4)[0],

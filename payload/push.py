@@ -20,6 +20,8 @@ RECONCILE = "reconcile"
 """The source of a push that no hook recorded."""
 MOST_DROPPED = 50
 """How many of the commits that a rewind took off a ref are told, the newest."""
+DROPPED_MESSAGE_BYTES = 4096
+"""As much is read of the message of each; the payload tells its first line."""
 NODE_DIGITS = 12  # of a short node: hg's own short form, and what Bitbucket sent for both
 
 

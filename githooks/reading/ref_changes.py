@@ -13,7 +13,7 @@ from githooks.reading.lane import Lane
 from githooks.reading.new_commits import new_commits, oldest_first
 from githooks.reading.objects import TAG, Links
 from payload import text
-from payload.push import MOST_DROPPED, DroppedCommit, RefAction, RefChange, RefKind, RefUpdate
+from payload.push import DROPPED_MESSAGE_BYTES, MOST_DROPPED, DroppedCommit, RefAction, RefChange, RefKind, RefUpdate
 
 _KINDS = (
     (b"refs/heads/", RefKind.BRANCH),
@@ -23,7 +23,6 @@ _KINDS = (
 )
 _TURN = {RefKind.BRANCH: 0, RefKind.NOTE: 1, RefKind.OTHER: 1, RefKind.TAG: 2}
 """Commits that several refs brought count as the first one's, in this order."""
-_DROPPED_MESSAGE_BYTES = 4096  # of which the payload tells the first line
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +126,7 @@ def _dropped(lane: Lane, lost: Sequence[bytes]) -> Iterator[DroppedCommit]:
             parsed = objects.commit(lane.raw(oid)[1])
         except (ObjectMissing, ObjectBroken):  # a commit-graph may outlive what it tells of
             continue
-        yield DroppedCommit(oid.decode("ascii"), parsed.author, text.cut(parsed.message, _DROPPED_MESSAGE_BYTES)[0])
+        yield DroppedCommit(oid.decode("ascii"), parsed.author, text.cut(parsed.message, DROPPED_MESSAGE_BYTES)[0])
 
 
 def _reaches(new: bytes, old: bytes, commits: Mapping[bytes, Links]) -> bool:

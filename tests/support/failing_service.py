@@ -70,3 +70,11 @@ def assert_fails_so(
     assert (outcome.verdict, outcome.after_s, outcome.slow_down, outcome.reached) == (
         failure.verdict, failure.after_s, failure.slow_down, failure.reached,
     )  # fmt: skip
+
+
+def assert_not_understood(receiver: Receiver, settings: Mapping[str, str], body: bytes) -> None:
+    """A success with `body`, which is not what the service answers, is none: the attempt is made again, and the reason says where to look."""
+    receiver.answer(200, body=body)
+    outcome = outcome_of(settings)
+    assert outcome.verdict is Verdict.RETRY
+    assert "look at the address" in outcome.reason

@@ -8,7 +8,7 @@ from brokers import loader
 from brokers.delivery.outcome import Verdict
 from brokers.services.readthedocs import ReadTheDocs
 from payload import samples
-from tests.support.failing_service import FAILURES, assert_fails_so, outcome_of
+from tests.support.failing_service import FAILURES, assert_fails_so, assert_not_understood, outcome_of
 from tests.support.service_rules import Rule, assert_obeyed
 
 PROPERTIES = {
@@ -64,10 +64,7 @@ def test_the_token_is_not_in_the_record(receiver):
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]"])
 def test_an_answer_that_is_not_of_read_the_docs(receiver, body):
-    receiver.answer(200, body=body)
-    outcome = outcome_of(settings(receiver))
-    assert outcome.verdict is Verdict.RETRY
-    assert "look at the address" in outcome.reason
+    assert_not_understood(receiver, settings(receiver), body)
 
 
 @pytest.mark.parametrize("failure", FAILURES, ids=str)

@@ -8,7 +8,7 @@ from brokers import loader
 from brokers.delivery.outcome import Verdict
 from brokers.services.weblate import MAX_BRANCHES, Weblate
 from payload import samples
-from tests.support.failing_service import FAILURES, assert_fails_so, outcome_of
+from tests.support.failing_service import FAILURES, assert_fails_so, assert_not_understood, outcome_of
 from tests.support.service_rules import FORM, Rule, assert_obeyed
 
 # The form and the header: weblate/trans/views/hooks.py (PayloadFormParserParser, bitbucket_hook_helper) of Weblate 5.14.3.
@@ -83,10 +83,7 @@ def test_no_component_of_that_repository_is_said(receiver):
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"[" * 5000])
 def test_an_answer_that_is_not_weblate_s(receiver, body):
-    receiver.answer(200, body=body)
-    outcome = outcome_of(settings(receiver))
-    assert outcome.verdict is Verdict.RETRY
-    assert "look at the address" in outcome.reason
+    assert_not_understood(receiver, settings(receiver), body)
 
 
 @pytest.mark.parametrize("failure", FAILURES, ids=str)
