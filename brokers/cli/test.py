@@ -28,6 +28,7 @@ from brokers.secrets import resolver, spellings
 from brokers.testing.overheard import overhearing
 from brokers.transport.call import Exchange
 from payload import samples
+from payload.build import copied
 
 DEFAULT_SAMPLE = {"git": "git-push", "hg": "hg-push"}
 GRACE_S = 0.5  # between the transport's own deadline and ours
@@ -185,7 +186,9 @@ def _tried(tried: Tried, composed: dict[str, Any], *, dry_run: bool) -> Outcome:
     service, configuration, secrets = tried.service, tried.configuration, resolver(os.environ)
     path = tried.repository.path if tried.repository else ""
     job = within(
-        lambda _: attempt(service, configuration, composed, secrets, dry_run=dry_run, broker=tried.broker, repository=path),
+        lambda _: attempt(
+            service, configuration, copied(composed), secrets, dry_run=dry_run, broker=tried.broker, repository=path
+        ),
         service.timeout_s + GRACE_S,
     )
     if job.abandoned:

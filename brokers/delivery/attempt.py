@@ -1,7 +1,7 @@
 """One call of a broker for one delivery: nothing it does gets out, and how it ended is an `Outcome`.
 
-In: a service as configured, the payload's common part, the ways to a broker class and to secrets. The broker gets its own deep
-copy of the payload; whatever it raises - SystemExit and KeyboardInterrupt too - becomes an outcome; secrets are masked in all
+In: a service as configured, the payload's common part, the ways to a broker class and to secrets. The payload is the broker's
+own, to change as it likes; whatever it raises - SystemExit and KeyboardInterrupt too - becomes an outcome; secrets are masked in all
 that is kept.
 """
 
@@ -33,7 +33,7 @@ MAX_TRACE_CHARS = 8 * 1024
 def attempt(
     service: ServiceSettings,
     configuration: Configuration,
-    composed: Mapping[str, Any],
+    composed: dict[str, Any],
     resolve: Resolver,
     *,
     timeout_s: float | None = None,
@@ -43,6 +43,7 @@ def attempt(
 ) -> Outcome:
     """Call the broker of `service` once, for at most `timeout_s` seconds (None: as the service says). Never raises.
 
+    `composed` becomes the broker's own (`payload.build.copied`).
     `broker` is called instead of the one that has its name: one that is not installed. `repository` is its absolute path.
     """
     started = time.monotonic()
@@ -82,7 +83,7 @@ def attempt(
 def _call(
     service: ServiceSettings,
     configuration: Configuration,
-    composed: Mapping[str, Any],
+    composed: dict[str, Any],
     resolve: Resolver,
     call: Call,
     secrets: list[str],
@@ -98,10 +99,11 @@ def _call(
         secrets += spellings(chosen.secrets_of(service, values))
         if problems:
             raise problems[0]
+        left_out = filters.told(composed)
         payload = address(composed, Service(chosen.name, values))
         with placing(call):
             note = chosen().handle(payload)
-    notes = (note if isinstance(note, str) else "", filters.told(composed))
+    notes = (note if isinstance(note, str) else "", left_out)
     return Outcome(Verdict.DELIVERED, note="; ".join(filter(None, notes)), reached=True)
 
 

@@ -1,20 +1,27 @@
-"""Deliveries being attempted: the broker's call in a pool's thread, and how it ended. `finish` is called by the worker's loop."""
+"""Deliveries being attempted: the broker's call in a pool's thread, and how it ended. All but `attempt` is called by the worker's loop.
+
+Deliveries to an endpoint that answers quickly are claimed AHEAD of the threads that will attempt them: so one turn of the loop,
+with its wait for the disk, does for many. What turns out to wait longer than that is worth is given back.
+"""
 
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from brokers.delivery import schedule
 from brokers.delivery.attempt import attempt
-from brokers.delivery.claims import DeliveryClaim
+from brokers.delivery.claims import Claim, DeliveryClaim
 from brokers.delivery.endings import Ended
 from brokers.delivery.filters import concerns
+from brokers.delivery.job import Job
 from brokers.delivery.outbox import Outbox
 from brokers.delivery.outcome import TIMED_OUT, Outcome, Verdict, reason_of
-from brokers.delivery.pool import Job, Pool
+from brokers.delivery.pool import Pool
 from brokers.delivery.readings import EVENT_RETRY_S
 from brokers.errors import BrokerError
 from payload.text import visible
@@ -26,6 +33,9 @@ log = logging.getLogger("oberon.worker")
 
 CONFIGURE_TIMEOUT_S = 30.0  # to read a repository's configuration
 GRACE_S = 0.2  # between the transport's own deadline and giving up the thread
+QUICK_S = 0.1  # an attempt that took no longer, and was delivered, speaks for its endpoint
+AHEAD = 64  # of all endpoints together; as many are counted as attempted, and run alone once, where a worker is killed
+AHEAD_S = 1.0  # that one of them waits for its thread
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +53,15 @@ class Deliveries:
         self._worker = worker
         self._outbox = outbox
         self._pool = pool
+        self.quick: set[str] = set()
+        """The endpoints whose last attempt was quick."""
+        self.returned: list[Claim] = []
+        """Claimed ahead and not begun: to be given back, which `finish` does; until that is committed they stay here."""
+
+    def begin(self, claim: DeliveryClaim) -> None:
+        """Hand it to the pool. Raises RuntimeError if the machine gives no thread."""
+        is_quick = claim.endpoint in self.quick
+        self._pool.submit(claim, partial(self.attempt, claim), CONFIGURE_TIMEOUT_S, lane=claim.endpoint, is_quick=is_quick)
 
     def attempt(self, claim: DeliveryClaim, job: Job) -> Outcome:
         """In a pool thread. Raises BrokerError if the repository's configuration cannot be read."""
@@ -60,10 +79,35 @@ class Deliveries:
         return attempt(service, configuration, composed, self._worker.resolve, repository=claim.repository)
 
     def finish(self, jobs: Sequence[Job]) -> None:
-        """Write down how attempts ended. Raises OutboxError."""
+        """Write down how attempts ended, and give back what was claimed ahead and waits for too long. Raises OutboxError."""
         ended = [self._ended(job.key, job) for job in jobs]
-        held = self._outbox.finish_all(ended)
-        log.info("\n".join(_line(claim, outcome, held=claim.id in held) for claim, outcome, _ in ended))
+        for claim, outcome, _ in ended:
+            is_quick = outcome.verdict is Verdict.DELIVERED and outcome.duration_s <= QUICK_S
+            (self.quick.add if is_quick and claim.endpoint else self.quick.discard)(claim.endpoint)
+        self.take_back()
+        for returned in self.returned:  # before a breaker opens, which parks what waits
+            self._outbox.release(returned)
+        if ended:
+            held = self._outbox.finish_all(ended)
+            log.info("\n".join(_line(claim, outcome, held=claim.id in held) for claim, outcome, _ in ended))
+
+    @property
+    def room(self) -> int:
+        """How many more may be claimed ahead."""
+        return max(0, AHEAD - len(self._pool.waiting))
+
+    def take_back(self, *, all_of_them: bool = False) -> None:
+        """Of what waits in the pool, what has done so for AHEAD_S or goes to an endpoint that is not quick any more."""
+        for job in self._pool.waiting:
+            is_late = job.submitted + AHEAD_S <= time.monotonic()
+            if all_of_them or is_late or (job.lane and job.lane not in self.quick):
+                self.quick.discard(job.lane)
+                if self._pool.withdraw(job):
+                    self.returned.append(job.key)
+
+    def late_at(self) -> float | None:
+        """When something will have waited for too long, on time.monotonic()'s clock; None while nothing waits."""
+        return min((job.submitted + AHEAD_S for job in self._pool.waiting), default=None)
 
     def _ended(self, claim: DeliveryClaim, job: Job) -> Ended:
         patience = job.told or _Patience()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any, NamedTuple
 
 from brokers.delivery import breaker
@@ -24,23 +24,37 @@ class _Due(NamedTuple):
     """A worker was killed with it."""
 
 
-def claim(run: Run, now: float, lease: str, *, lease_s: float, per_endpoint: int, most: int) -> list[DeliveryClaim]:
+def claim(
+    run: Run,
+    now: float,
+    lease: str,
+    *,
+    lease_s: float,
+    per_endpoint: int,
+    most: int,
+    quick: Collection[str] = (),
+    ahead: int = 0,
+) -> list[DeliveryClaim]:
     """At most `most` deliveries, those that have been due longest, in that order, each under a lease that begins with `lease`.
 
     Passed over are those of services that are switched off, those whose endpoint has `per_endpoint` under lease already ('' is
     no endpoint) or an open breaker, and `ordered` ones behind a push that is unread or unfinished. One that a worker was killed
-    with comes last, or alone.
+    with comes last, or alone. Beyond `most` come `ahead` more, of endpoints that are `quick`: whose share is greater by as many.
     """
-    shares = json.loads(run("shares", now=now, per_endpoint=per_endpoint, draining=breaker.DRAINING).fetchone()["shares"])
-    probed = {endpoint for endpoint, _, probes in shares if probes}
-    left = defaultdict(lambda: per_endpoint, {endpoint: share for endpoint, share, _ in shares})
+    room = most + ahead if quick else most
+    left = defaultdict(lambda: per_endpoint, dict.fromkeys(quick, per_endpoint + ahead))
     left[""] = most
+    probed = set()
+    for endpoint, busy, by_breaker, probes in json.loads(run("shares", now=now, draining=breaker.DRAINING).fetchone()["shares"]):
+        left[endpoint] = (left[endpoint] if by_breaker is None else min(per_endpoint, by_breaker)) - busy
+        if probes:
+            probed.add(endpoint)
     turn: list[_Due] = []
-    while len(turn) < most and not (turn and turn[-1].is_suspect):
+    while len(turn) < room and not (turn and turn[-1].is_suspect):
         asked = {"now": now, "full": json.dumps([endpoint for endpoint, share in left.items() if share <= 0])}
-        rows = json.loads(run("due_deliveries", **asked, most=most).fetchone()["due"])
+        rows = json.loads(run("due_deliveries", **asked, most=room).fetchone()["due"])
         rows += json.loads(run("due_in_line", **asked).fetchone()["due"])
-        more = _in_turn({_Due(*row) for row in rows}.difference(turn), left, most - len(turn))
+        more = _in_turn({_Due(*row) for row in rows}.difference(turn), left, most - len(turn), room - len(turn), quick)
         if not more:
             break
         turn += more
@@ -51,11 +65,13 @@ def claim(run: Run, now: float, lease: str, *, lease_s: float, per_endpoint: int
     return claims
 
 
-def _in_turn(due: Iterable[_Due], left: dict[str, int], most: int) -> list[_Due]:
-    """Of what is due, as much as is `left` to its endpoint, which becomes less, up to the first that a worker was killed with."""
+def _in_turn(due: Iterable[_Due], left: dict[str, int], most: int, room: int, quick: Collection[str]) -> list[_Due]:
+    """Of what is due `most`, of `quick` endpoints up to `room`, and as much as is `left` to its endpoint, which becomes less; up
+    to the first that a worker was killed with.
+    """
     turn: list[_Due] = []
     for one in sorted(due):
-        if len(turn) < most and left[one.endpoint] > 0:
+        if left[one.endpoint] > 0 and len(turn) < (room if one.endpoint in quick else most):
             left[one.endpoint] -= 1
             turn.append(one)
             if one.is_suspect:

@@ -67,7 +67,7 @@ def _attempt(end: Ended, now: float) -> tuple[object, ...]:
         outcome.duration_s,
         outcome.verdict,
         text.repair(outcome.reason),
-        json.dumps(outcome.details),
+        outcome.details,
     )
 
 

@@ -22,12 +22,14 @@ from brokers.delivery.claims import DeliveryClaim, EventClaim, NewDelivery, path
 from brokers.delivery.database import CorruptOutboxError
 from brokers.delivery.expansion import Expansion, Read, expand, needs_of
 from brokers.delivery.filters import concerns
+from brokers.delivery.job import Job
 from brokers.delivery.outbox import Outbox, OutboxError
 from brokers.delivery.outcome import TIMED_OUT, Outcome, Verdict
-from brokers.delivery.pool import Job, Pool, within
+from brokers.delivery.pool import Pool, within
 from brokers.delivery.progress import Progress, Spaced
 from brokers.errors import BrokerError
 from brokers.secrets import resolver
+from payload.build import copied
 from payload.push import Event, Push
 from payload.text import visible
 
@@ -238,13 +240,13 @@ class _Inline:
                 waiting.append(new.service)
         claims = claims or {}
         try:
-            while waiting or pool.running:
+            while waiting or pool.under_way:
                 while waiting and pool.free and self._remaining_s() > 0:
                     service = self.configuration.service(waiting.pop(0))
                     assert service is not None
                     timeout_s = min(service.timeout_s, self._remaining_s())
                     pool.submit(service, self._attempt(service, expansion.composed, resolve, timeout_s), timeout_s)
-                if not pool.running:
+                if not pool.under_way:
                     break
                 rung.wait(max(0.0, min(pool.next_deadline() or self.deadline, self.deadline) - time.monotonic()))
                 rung.clear()
@@ -281,9 +283,8 @@ class _Inline:
         self, service: ServiceSettings, composed: Mapping[str, Any], resolve: Callable[[str], str], timeout_s: float
     ) -> Callable[[Job], Outcome]:
         narrowed, _ = concerns(service, composed)
-        return lambda _: attempt(
-            service, self.configuration, narrowed or composed, resolve, timeout_s=timeout_s, repository=self.event.path
-        )
+        own = copied(narrowed or composed)
+        return lambda _: attempt(service, self.configuration, own, resolve, timeout_s=timeout_s, repository=self.event.path)
 
     def _finish(self, service: ServiceSettings, outcome: Outcome, claim: DeliveryClaim | None) -> bool:
         """Record one delivery and tell the pusher; whether nothing is left to do for it."""

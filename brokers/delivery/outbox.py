@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from brokers.delivery import alerts, consequences, due, endings, ref_state
@@ -192,11 +192,17 @@ class Outbox(Database):
         """
         return next(iter(self.claim_deliveries(lease_s, per_endpoint, 1)), None)
 
-    def claim_deliveries(self, lease_s: float, per_endpoint: int, most: int) -> list[DeliveryClaim]:
-        """The same for `most` at a time, in one transaction. One that a worker was killed with comes last, or alone."""
+    def claim_deliveries(
+        self, lease_s: float, per_endpoint: int, most: int, *, quick: Collection[str] = (), ahead: int = 0
+    ) -> list[DeliveryClaim]:
+        """The same for `most` at a time, in one transaction; one that a worker was killed with comes last, or alone.
+
+        Beyond `most` come `ahead` more, of endpoints that are `quick`: of those, that many more may be under lease.
+        """
         lease = _WORKERS + _token()
+        shares = {"per_endpoint": per_endpoint, "most": most, "ahead": ahead}
         with self.write() as run:
-            return due.claim(run, self._clock(), lease, lease_s=lease_s, per_endpoint=per_endpoint, most=most)
+            return due.claim(run, self._clock(), lease, lease_s=lease_s, quick=quick, **shares)
 
     def finish(self, claim: DeliveryClaim, outcome: Outcome, next_at: float | None) -> bool:
         """An attempt ended. `next_at` is when a RETRY is due; None ends it as dead.

@@ -73,20 +73,19 @@ SELECT 'parked' FROM breaker WHERE endpoint = :endpoint AND open_until IS NOT NU
 LIMIT 1;
 
 -- name: shares
--- How many more deliveries the endpoints may have of which anything is known, in one row: [[endpoint, share, probes], ...]. One
--- when its breaker lets one through, which `probes`; none while it is open.
+-- The endpoints of which anything is known, in one row: [[endpoint, under lease, most, probes], ...]. `most` is how many the breaker
+-- lets through at once: one when it is time for that, which `probes`; none while it is open; null: as many as any other may have.
 WITH busy (endpoint, n) AS (
     SELECT endpoint, count(*) FROM delivery WHERE state = 'leased' AND lease_until >= :now AND endpoint != '' GROUP BY endpoint
 )
-SELECT json_group_array(json_array(endpoint, share, probes)) AS shares FROM (
-    SELECT endpoint, :per_endpoint - n AS share, 0 AS probes FROM busy WHERE endpoint NOT IN (SELECT endpoint FROM breaker)
+SELECT json_group_array(json_array(endpoint, n, most, probes)) AS shares FROM (
+    SELECT endpoint, n, NULL AS most, 0 AS probes FROM busy WHERE endpoint NOT IN (SELECT endpoint FROM breaker)
     UNION ALL
-    SELECT endpoint, CASE
+    SELECT endpoint, coalesce(n, 0), CASE
         WHEN open_until > :now THEN 0
         WHEN open_until IS NOT NULL THEN 1
-        WHEN failures = 0 THEN min(:per_endpoint, :draining)
-        ELSE :per_endpoint
-        END - coalesce(n, 0), open_until IS NOT NULL
+        WHEN failures = 0 THEN :draining
+        END, open_until IS NOT NULL
     FROM breaker LEFT JOIN busy USING (endpoint));
 
 -- name: due_deliveries
@@ -129,8 +128,8 @@ SELECT group_concat(
 FROM delivery JOIN event ON event.id = delivery.event WHERE delivery.id IN (SELECT value FROM json_each(:ids));
 
 -- name: add_attempts
--- `attempts` is [[delivery, number, started_at, duration_s, outcome, reason, details], ...]. Recorded even when the lease was lost:
--- they did happen.
+-- `attempts` is [[delivery, number, started_at, duration_s, outcome, reason, details], ...], of which the last is an object. Recorded
+-- even when the lease was lost: they did happen.
 INSERT OR REPLACE INTO attempt (delivery, number, started_at, duration_s, outcome, reason, details)
 SELECT
     delivery.id, json_extract(value, '$[1]'), json_extract(value, '$[2]'), json_extract(value, '$[3]'),

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from brokers.config import Configuration
 from brokers.delivery import alerts, schedule
 from brokers.delivery.claims import EventClaim, path_text
 from brokers.delivery.expansion import Expansion, Source, expand, expand_alert, needs_of
+from brokers.delivery.job import Job
 from brokers.delivery.outbox import Outbox
 from brokers.delivery.outcome import reason_of
-from brokers.delivery.pool import Job, Pool
+from brokers.delivery.pool import Pool
 from brokers.delivery.progress import Progress, told
 from brokers.errors import BrokerError
 from payload.push import Event, Push
@@ -56,7 +58,11 @@ class Readings:
     @property
     def running(self) -> list[Job]:
         """Their jobs."""
-        return [job for job in self._pool.running if isinstance(job.key, EventClaim)]
+        return [job for job in self._pool.under_way if isinstance(job.key, EventClaim)]
+
+    def begin(self, claim: EventClaim) -> None:
+        """Hand it to the pool, before all deliveries that wait there. Raises RuntimeError if the machine gives no thread."""
+        self._pool.submit(claim, partial(self.read, claim), READ_TIMEOUT_S, at_once=True)
 
     # ------------------------------------------------------------------------------------------------------ in a pool thread
 
@@ -101,6 +107,8 @@ class Readings:
     def tell(self) -> None:
         """Note in the outbox, and log, how far those are that take long. Raises OutboxError."""
         for job in self.running:
+            if job.began is None:
+                continue
             due = self._due_of(job.key)
             elapsed_s = job.elapsed_s
             if elapsed_s >= due.log_s:
@@ -113,7 +121,7 @@ class Readings:
 
     def tell_at(self) -> float | None:
         """When `tell` has something to tell, on time.monotonic()'s clock; None while nothing is read."""
-        due = ((job.submitted, self._due_of(job.key)) for job in self.running)
+        due = ((job.began, self._due_of(job.key)) for job in self.running if job.began is not None)
         return min((began + min(at.note_s, at.log_s) for began, at in due), default=None)
 
     def _due_of(self, claim: EventClaim) -> _Due:

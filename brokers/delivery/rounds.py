@@ -15,8 +15,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from brokers.delivery import reconcile, spool
+from brokers.delivery.job import Job
 from brokers.delivery.outbox import Outbox
-from brokers.delivery.pool import Job, Pool
+from brokers.delivery.pool import Pool
 from brokers.errors import BrokerError, RepositoryGone
 from payload.text import visible
 

@@ -10,21 +10,20 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from brokers.delivery.bell import Bell
 from brokers.delivery.claims import Claim, DeliveryClaim, EventClaim
 from brokers.delivery.database import CorruptOutboxError, FullDiskError, MovedOutboxError
-from brokers.delivery.deliveries import CONFIGURE_TIMEOUT_S, Deliveries
+from brokers.delivery.deliveries import Deliveries
 from brokers.delivery.intake import SCAN_S, Intake
+from brokers.delivery.job import Job
 from brokers.delivery.loaded import Teller
 from brokers.delivery.outbox import Outbox, OutboxError
-from brokers.delivery.pool import Job, Pool
-from brokers.delivery.readings import READ_TIMEOUT_S, Readings
+from brokers.delivery.pool import Pool
+from brokers.delivery.readings import Readings
 from brokers.delivery.retention import Upkeep
 from brokers.delivery.rounds import Rounds
 from brokers.errors import BrokerError
@@ -68,7 +67,7 @@ class Scheduler:
         self._worker = worker
         self._outbox = outbox
         self._bell = bell
-        self._pool = Pool(worker.limits.workers, bell.ring)
+        self._pool = Pool(worker.limits.workers, bell.ring, per_lane=worker.limits.per_host)
         self._readings = Readings(worker, outbox, self._pool)
         self._deliveries = Deliveries(worker, outbox, self._pool)
         self._has_begun = False
@@ -138,7 +137,7 @@ class Scheduler:
             raise full
         if not drain:
             self._rounds.go_on()
-        if self._pool.running:
+        if self._pool.under_way:
             self._busy_at = time.monotonic()
             return False
         return self._may_leave(drain=drain)
@@ -155,49 +154,54 @@ class Scheduler:
     def _exchange(self) -> list[Claim]:
         """Write down what has ended, and claim what may begin, in one transaction and with one wait for the disk."""
         # A suspect runs alone, so that what stands beside it is not taken down, and not blamed.
-        is_alone = self._suspect is not None or any(job.key.interrupted for job in self._pool.running)
+        is_alone = self._suspect is not None or any(job.key.interrupted for job in self._pool.under_way)
         with self._outbox.write():
             self._write_down()
             claims = [] if is_alone else self._claim()
-        self._ended.clear()
+        self._written_down()
         if claims:
             return claims
-        if self._suspect is not None and not self._pool.running:
+        if self._suspect is not None and not self._pool.under_way:
             # Given back it would be first in its queue again, and have its turn when there is nothing else to read.
             claims, self._suspect = [self._suspect], None
         return claims
 
     def _write_down(self) -> None:
-        if not self._ended:
-            return
-        self._busy_at = time.monotonic()
+        """Within a transaction; `_written_down` once it is committed."""
+        if self._ended:
+            self._busy_at = time.monotonic()
         attempts = []
         for job in self._ended:
             if isinstance(job.key, EventClaim):
                 self._readings.finish(job.key, job)
             else:
                 attempts.append(job)
-        if attempts:
-            self._deliveries.finish(attempts)
+        self._deliveries.finish(attempts)
+
+    def _written_down(self) -> None:
+        self._ended.clear()
+        self._deliveries.returned.clear()
 
     def _claim(self) -> list[Claim]:
-        """As much as there are free threads; one that a worker was killed with comes last."""
+        """As much as there are free threads, and what may be claimed ahead of them; one that a worker was killed with comes last."""
         free = self._pool.free
-        # Half of the threads at most read: repositories that hang must not keep deliveries from their turn.
-        most_reading = min(free, max(1, self._worker.limits.workers // 2) - len(self._readings.running))
+        # Half of the threads at most read: repositories that hang must not keep deliveries from their turn. While quick ones wait
+        # for a thread one will soon be free, and reads first.
+        most_reading = min(free + len(self._pool.waiting), max(1, self._worker.limits.workers // 2) - len(self._readings.running))
         claims: list[Claim] = []
         while len(claims) < most_reading and (event := self._outbox.claim_event(LEASE_S)) is not None:
             claims.append(event)
             if event.interrupted:
                 return claims
-        if len(claims) < free:
-            claims += self._outbox.claim_deliveries(LEASE_S, self._worker.limits.per_host, free - len(claims))
+        most, quick, ahead = max(0, free - len(claims)), self._deliveries.quick, self._deliveries.room
+        if most or (quick and ahead):
+            claims += self._outbox.claim_deliveries(LEASE_S, self._worker.limits.per_host, most, quick=quick, ahead=ahead)
         return claims
 
     def _begin_all(self, claims: list[Claim]) -> None:
         while claims:
             claim = claims.pop(0)
-            if claim.interrupted and self._pool.running:
+            if claim.interrupted and self._pool.under_way:
                 self._suspect = claim  # it is the last
                 return
             try:
@@ -208,16 +212,13 @@ class Scheduler:
                 raise
 
     def _begin(self, claim: Claim) -> None:
-        if isinstance(claim, DeliveryClaim):
-            self._submit(claim, partial(self._deliveries.attempt, claim), CONFIGURE_TIMEOUT_S)
-        elif self._readings.was_tried_enough(claim):
-            self._readings.give_up(claim)
-        else:
-            self._submit(claim, partial(self._readings.read, claim), READ_TIMEOUT_S)
-
-    def _submit(self, claim: Claim, work: Callable[[Job], Any], timeout_s: float) -> None:
         try:
-            self._pool.submit(claim, work, timeout_s)
+            if isinstance(claim, DeliveryClaim):
+                self._deliveries.begin(claim)
+            elif self._readings.was_tried_enough(claim):
+                self._readings.give_up(claim)
+            else:
+                self._readings.begin(claim)
         except RuntimeError:  # the machine gives no thread now
             self._outbox.release(claim)
             raise
@@ -229,7 +230,8 @@ class Scheduler:
         ahead_s = self._worker.clock() - now
         if now >= self._renew_at or abs(ahead_s - self._clock_ahead_s) > CLOCK_JUMP_S:
             # After a jump of the clock too: our own leases would look as if they had run out.
-            claims: list[Claim] = [job.key for job in (*self._pool.running, *self._ended)]
+            claims: list[Claim] = [job.key for job in (*self._pool.under_way, *self._ended)]
+            claims += self._deliveries.returned
             claims += [self._suspect] if self._suspect else []
             if claims:
                 self._outbox.renew(claims, LEASE_S)
@@ -240,7 +242,7 @@ class Scheduler:
 
     def _read_anew(self) -> None:
         self._worker.read_anew()
-        self._pool.resize(self._worker.limits.workers)
+        self._pool.resize(self._worker.limits.workers, per_lane=self._worker.limits.per_host)
         self._upkeep.keep_s = self._worker.limits.keep_days * DAY_S
 
     def _tell_manager(self) -> None:
@@ -250,7 +252,7 @@ class Scheduler:
         if notifier.status_is_due:
             with suppress(OutboxError):  # it has been told, or will be, by what needs it more
                 waiting = self._outbox.ask("count_waiting")[0]["n"]
-                notifier.status(f"{waiting} deliveries wait, {len(self._pool.running)} jobs run")
+                notifier.status(f"{waiting} deliveries wait, {len(self._pool.under_way)} jobs run")
 
     def _may_leave(self, *, drain: bool) -> bool:
         due_at = self._outbox.next_due_at()
@@ -273,7 +275,7 @@ class Scheduler:
         elif (wait_s := due_at - self._worker.clock()) > 0:
             # What is due but was not claimed waits for its turn, which a pool thread's bell announces.
             waits.append(wait_s)
-        moments = (self._pool.next_deadline(), self._readings.tell_at(), self._rounds.due_at())
+        moments = (self._pool.next_deadline(), self._deliveries.late_at(), self._readings.tell_at(), self._rounds.due_at())
         waits += [moment - now for moment in moments if moment is not None]
         return max(0.0, min(waits))
 
@@ -281,17 +283,18 @@ class Scheduler:
         """Stopping: attempts may end within STOP_S; what then still runs is given back, to be tried again."""
         self._worker.notifier.stopping()
         until = time.monotonic() + STOP_S
+        self._deliveries.take_back(all_of_them=True)
         self._end()
-        while self._pool.running and time.monotonic() < until:
+        while self._pool.under_way and time.monotonic() < until:
             self._bell.wait(min(0.5, until - time.monotonic()))
             self._worker.notifier.watchdog()
             self._end()
-        for claim in [job.key for job in self._pool.running] + ([self._suspect] if self._suspect else []):
+        for claim in [job.key for job in self._pool.under_way] + ([self._suspect] if self._suspect else []):
             self._outbox.release(claim)
 
     def _end(self) -> None:
         self._ended += self._pool.collect()
-        if self._ended:
+        if self._ended or self._deliveries.returned:
             with self._outbox.write():
                 self._write_down()
-            self._ended.clear()
+            self._written_down()

@@ -54,18 +54,20 @@ def _backlog(place: Path, source: Path, count: int, rounds: int) -> Section:
     section = Section(f"a backlog of {count:,} to a local receiver, {THREADS} threads", unit="posted")
     section.notes.append("x in process: from the first request to the last answer, as the receiver sees it")
     bare: list[tuple[Run, float]] = []
+    alone: list[tuple[Run, float]] = []
     ours: list[tuple[Run, float]] = []
     with _receiver(0) as url:
         backlog = _Backlog(place, source, url, count)
+        loop = [sys.executable, str(HERE / "posting.py"), url, str(count), str(THREADS), backlog.body]
         for _ in range(rounds):
-            bare.append(
-                _timed(Program([sys.executable, str(HERE / "posting.py"), url, str(count), str(THREADS), backlog.body]), url)
-            )
+            bare.append(_timed(Program(loop), url))
             ours.append(_timed(backlog.drain(THREADS), url))
+            alone.append(_timed(Program([*loop, "alone"]), url))
     ratios = sorted(own / reference for (_, own), (_, reference) in zip(ours, bare, strict=True))
     ratio = ratios[len(ratios) // 2]
     section.rows = [
         _row("requests.Session.post", count, bare, bare, ()),
+        _row("the same, trust_env off", count, alone, bare, ()),
         _row("oberon run --drain", count, ours, bare, [Goal("x throughput", 1 / ratio, least=OF_A_BARE_LOOP)]),
     ]
     return section

@@ -1,4 +1,7 @@
-"""What a delivery is compared with: `python posting.py URL COUNT THREADS BODY`, COUNT times Session.post of the file BODY."""
+"""What a delivery is compared with: `python posting.py URL COUNT THREADS BODY [alone]`, COUNT times Session.post of the file BODY.
+
+`alone`: what the environment says of proxies and logins is not looked up for each request.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +15,12 @@ import requests
 def main() -> None:
     """Each thread its own session, which keeps its connection."""
     url, count, threads, body = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4]).read_bytes()
+    is_alone = "alone" in sys.argv[5:]
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
 
     def post(times: int) -> None:
         with requests.Session() as session:
-            session.trust_env = False
+            session.trust_env = not is_alone
             for _ in range(times):
                 session.post(url, data=body, headers=headers, timeout=30).raise_for_status()
 

@@ -2,11 +2,12 @@
 
 import threading
 import time
+from collections import Counter
 
 import pytest
 
 from brokers.cli.sources import by_scm
-from brokers.delivery import breaker, control, record
+from brokers.delivery import breaker, control, record, spool, statedir
 from brokers.delivery.outbox import Outbox
 from brokers.delivery.scheduler import Limits
 from brokers.delivery.worker import Worker
@@ -50,6 +51,15 @@ def pushes(clone, count):
     return nodes
 
 
+def backlog(server, state_dir, node, count):
+    """As many pushes in the spool, and no worker awake."""
+    statedir.prepare(str(state_dir))
+    for _ in range(count):
+        refs = [["0" * 40, node, "refs/heads/main"]]
+        event = {"version": 1, "id": spool.new_id(), "scm": "git", "path": str(server.path), "time": time.time(), "refs": refs}
+        spool.write(str(state_dir), {**event, "login": "ann", "source": "local", "options": [], "environment": {}})
+
+
 def states(state_dir):
     with Outbox.open(str(state_dir), time.time) as outbox:
         return [delivery.state for delivery in record.deliveries(outbox)]
@@ -67,6 +77,41 @@ def test_what_is_pushed_during_an_outage_arrives_after_it(server, state_dir, wor
         until(lambda: states(state_dir) == ["delivered"] * 8)
         assert sorted(request.payload()["commits"][0]["raw_node"] for request in requests) == sorted(nodes)
         assert len(back.requests) == 8
+
+
+def test_what_was_claimed_ahead_for_a_service_that_now_hangs_is_given_back(server, state_dir):
+    """No thread begins it, no attempt of it is counted, and whoever else is pushed to notices nothing."""
+    with Receiver() as hanging, Receiver() as healthy:
+        hanging.answer(200, times=8)
+        hanging.answer(200, delay_s=60, times=None)
+        service(server, "ci", "post", url=hanging.url, timeout="1s")
+        service(server, "chat", "post", url=healthy.url)
+        clone = server.clone()
+        node = clone.commit({"file": "1"})
+        (server.path / "hooks/post-receive").unlink()
+        clone.push()
+        backlog(server, state_dir, node, 60)
+        worker = Worker(str(state_dir), by_scm(), resolver({}), Limits(workers=8, per_host=4))
+        thread = threading.Thread(target=worker.run)
+        thread.start()
+        try:
+            began = time.monotonic()
+            healthy.wait(60, 20)
+            took_s = time.monotonic() - began
+            until(lambda: "parked" in states(state_dir))
+            assert states(state_dir).count("leased") <= 4
+        finally:
+            worker.stop()
+            thread.join(20)
+        assert not thread.is_alive()
+        assert took_s < 5
+        with Outbox.open(str(state_dir), time.time) as outbox:
+            kept = record.deliveries(outbox)
+            assert sum(delivery.attempts for delivery in kept) == sum(len(record.attempts(outbox, one.id)) for one in kept)
+        of_ci = Counter((delivery.state, delivery.attempts > 0) for delivery in kept if delivery.service == "ci")
+        assert of_ci["delivered", True] == 8
+        assert sum(of_ci.values()) == 60
+        assert of_ci["waiting", False] + of_ci["parked", False] >= 60 - len(hanging.requests)
 
 
 def test_a_service_that_says_it_is_gone_is_switched_off_and_the_alert_says_so(server, state_dir, receiver, mailbox, worker):

@@ -12,7 +12,7 @@ from brokers.delivery.attempt import attempt
 from brokers.delivery.outcome import Verdict
 from brokers.delivery.pool import Pool
 from brokers.testing.receiver import HOST
-from payload.build import compose
+from payload.build import compose, copied
 from tests.support.hooked import broker_folder
 from tests.support.sample_pushes import SAMPLES
 from tests.support.waiting import until
@@ -125,7 +125,7 @@ def test_sixteen_threads_have_sixteen_sessions_and_no_cookie_or_login_goes_astra
     def deliver(job):
         if job.key < THREADS:
             together.wait(10)  # so that each thread has one of the first
-        return attempt(configuration.services[0], configuration, composed, lambda raw: raw)
+        return attempt(configuration.services[0], configuration, copied(composed), lambda raw: raw)
 
     pool = Pool(THREADS)
     jobs, ended, submitted = [], [], 0

@@ -42,6 +42,13 @@ class Prints(BaseBroker):
         print("complained by a broker", file=sys.stderr)
 
 
+class Empties(BaseBroker):
+    def handle(self, payload):
+        payload["commits"].clear()
+        payload["repository"].clear()
+        payload.clear()
+
+
 class Never(BaseBroker):
     def handle(self, payload):
         raise PermanentFailure("no such channel")

@@ -20,7 +20,7 @@ from brokers.testing.overheard import OutsideError
 from brokers.testing.receiver import HOST
 from brokers.transport.call import Call, Exchange, placing
 from payload import text
-from payload.build import Service, address
+from payload.build import Service, address, copied
 
 GRACE_S = 0.5  # between the transport's own deadline and the worker's
 SHOWN_CHARS = 200
@@ -95,7 +95,7 @@ def call(
     with printed.keeping() as said, _log.keeping(ended.logged):
         try:
             with placing(circumstances):
-                note = broker().handle(address(composed, Service(broker.name, dict(values))))
+                note = broker().handle(address(copied(composed), Service(broker.name, dict(values))))
             ended.note = note if isinstance(note, str) else ""
         except BaseException as error:
             ended.error = error

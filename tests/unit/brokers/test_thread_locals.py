@@ -88,7 +88,7 @@ def test_what_a_thread_of_the_pool_kept_is_closed_by_it_while_it_is_still_known(
     pool = Pool(2)
     for number in range(2):
         pool.submit(number, lambda _: broker().get_local("session", lambda: Named(closed)), 10.0)
-    until(lambda: len(pool.collect()) == 0 and not pool.running)
+    until(lambda: len(pool.collect()) == 0 and not pool.under_way)
     pool.close()
     until(lambda: closed)
     assert set(closed) == {"oberon-pool"}

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from payload import schema, text
-from payload.build import Limits, Service, address, build, compose
+from payload.build import Limits, Service, address, build, compose, copied
 from payload.links import WEB_INTERFACES
 from payload.push import (
     Commit,
@@ -355,8 +355,8 @@ def test_a_broker_may_do_as_it_likes_with_its_payload():
     composed = compose(push(commit()))
     untouched = copy.deepcopy(composed)
     settings_of_service = {"url": "https://ci.example.org/hook", "headers": ["a"]}
-    first = address(composed, Service("post", settings_of_service))
-    second = address(composed, Service("email", {"to": "x@example.org"}))
+    first = address(copied(composed), Service("post", settings_of_service))
+    second = address(copied(composed), Service("email", {"to": "x@example.org"}))
     before = copy.deepcopy(second)
 
     del first["service"]["url"]

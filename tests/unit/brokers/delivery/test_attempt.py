@@ -8,6 +8,7 @@ from brokers.config import Configuration, Entry
 from brokers.delivery.attempt import attempt
 from brokers.delivery.outcome import Verdict
 from brokers.secrets import resolver
+from payload.build import copied
 
 COMPOSED = {"commits": [{"message": "x"}], "repository": {}, "oberon": {}}
 
@@ -25,7 +26,7 @@ def call(tmp_path):
     folder = tmp_path / "brokers"
     folder.mkdir(mode=0o755)
 
-    def run(body, *, fields="", timeout_s=None, environ=None, composed=COMPOSED, **settings):
+    def run(body, *, fields="", timeout_s=None, environ=None, composed=None, **settings):
         path = folder / "probe.py"
         path.write_text(
             "import sys, time\nfrom brokers import *\n\n\nclass Probe(BaseBroker):\n"
@@ -38,6 +39,7 @@ def call(tmp_path):
             *(Entry("ci", key, value, "the-file") for key, value in settings.items()),
         ]
         configuration = Configuration.parse(entries)
+        composed = composed or copied(COMPOSED)
         return attempt(configuration.services[0], configuration, composed, resolver(environ or {}), timeout_s=timeout_s)
 
     return run
@@ -80,10 +82,12 @@ def test_retry_later_carries_its_delay(call):
     assert call("raise RetryLater(after_s=17)").after_s == 17
 
 
-def test_the_broker_gets_its_own_copy(call):
-    composed = {"commits": [{"message": "x"}], "repository": {}, "oberon": {}}
-    call("del payload['service'], payload['broker']\npayload['commits'][0].clear()", composed=composed)
-    assert composed == {"commits": [{"message": "x"}], "repository": {}, "oberon": {}}
+def test_the_payload_is_the_brokers_to_take_apart(call):
+    composed = {"commits": [], "repository": {}, "oberon": {"refs": [], "filtered": {"by": ["paths"], "commits": 2, "refs": 0}}}
+    left_out = call("return ''", composed=copied(composed)).note
+    assert left_out
+    taken_apart = call("payload['oberon'].clear()\npayload.clear()", composed=composed)
+    assert (taken_apart.verdict, taken_apart.note) == (Verdict.DELIVERED, left_out)
 
 
 def test_settings_arrive_in_lower_case_with_secrets_resolved(call):

@@ -87,6 +87,60 @@ def test_what_a_worker_was_killed_with_comes_last(outbox, clock):
     assert [bool(claim.interrupted) for claim in outbox.claim_deliveries(60, 4, 10)] == [False, False]
 
 
+def test_of_a_quick_endpoint_more_are_claimed_than_there_are_threads(outbox):
+    for number in range(20):
+        read(outbox, number, to("ci", "ci:443"), to("chat", "chat:443"), to("mail"))
+    first = outbox.claim_deliveries(60, 2, 4, quick={"ci:443"}, ahead=5)
+    assert Counter(claim.service for claim in first) == {"ci": 7, "chat": 1, "mail": 1}, "four in turn, and five more of ci"
+    assert [claim.id for claim in first] == sorted(claim.id for claim in first)
+    assert outbox.claim_deliveries(60, 2, 0, quick={"ci:443"}, ahead=5) == [], "ci has its share of two, and five more"
+    outbox.finish(next(claim for claim in first if claim.service == "ci"), Outcome(Verdict.DELIVERED), None)
+    assert [claim.service for claim in outbox.claim_deliveries(60, 2, 0, quick={"ci:443"}, ahead=5)] == ["ci"]
+    assert Counter(claim.service for claim in outbox.claim_deliveries(60, 2, 3)) == {"chat": 1, "mail": 2}
+
+
+def test_nothing_is_claimed_ahead_while_a_breaker_says_how_many(outbox, clock):
+    for number in range(20):
+        read(outbox, number, to("ci", "ci:443"))
+    down = Outcome(Verdict.RETRY, "refused", reached=False)
+    for _ in range(5):
+        [claim] = outbox.claim_deliveries(60, 4, 1)
+        outbox.finish(claim, down, clock.now + 1000)
+    ahead = {"quick": {"ci:443"}, "ahead": 8}
+    assert outbox.claim_deliveries(60, 4, 4, **ahead) == []
+    clock.now += 10
+    [probe] = outbox.claim_deliveries(60, 4, 4, **ahead)
+    outbox.finish(probe, Outcome(Verdict.DELIVERED, reached=True), None)
+    assert len(outbox.claim_deliveries(60, 8, 8, **ahead)) == 4, "it is drained, four at once"
+
+
+@settings(max_examples=40)
+@given(
+    pushes=st.lists(st.lists(st.sampled_from("abc"), max_size=3, unique=True), max_size=12),
+    quick=st.frozensets(st.sampled_from("abcd")),
+    per_endpoint=st.integers(1, 3),
+    most=st.integers(0, 6),
+    ahead=st.integers(0, 6),
+)
+def test_ahead_comes_only_what_is_quick_and_no_more_than_was_asked_for(
+    tmp_path_factory, pushes, quick, per_endpoint, most, ahead
+):
+    folder = str(tmp_path_factory.mktemp("state"))
+    statedir.prepare(folder)
+    with Outbox.open(folder, Clock()) as outbox:
+        for number, names in enumerate(pushes):
+            read(outbox, number, *(to(name, name) for name in names))
+        waiting = Counter(name for names in pushes for name in names)
+        claims = outbox.claim_deliveries(60, per_endpoint, most, quick=quick, ahead=ahead)
+    claimed = Counter(claim.endpoint for claim in claims)
+    for name, n in claimed.items():
+        assert n <= per_endpoint + (ahead if name in quick else 0)
+    assert len(claims) <= most + (ahead if quick else 0)
+    assert all(claim.endpoint in quick for claim in claims[most:])
+    for name in quick & waiting.keys():  # nothing is left of it without a reason
+        assert claimed[name] in (waiting[name], per_endpoint + ahead) or len(claims) == most + ahead
+
+
 @settings(max_examples=25)
 @given(
     pushes=st.lists(

@@ -38,6 +38,7 @@ SERVICES = {
     "away": NewDelivery("away", "post", endpoint="away:443"),
     "quiet": NewDelivery("quiet", "post", skipped="skipped: refs filter"),
 }
+ENDPOINTS = sorted({service.endpoint for service in SERVICES.values()} - {""})
 ENDED = ("delivered", "dead", "skipped")
 UNFINISHED = ("waiting", "leased")
 
@@ -214,14 +215,15 @@ class OutboxMachine(RuleBasedStateMachine):
             assert not [each for each in (*same, *unread.values()) if each["state"] in UNFINISHED and _is_before(each, row)]
         return self.started(claim)
 
-    @rule(target=attempts, most=st.integers(2, 4))
-    def claim_several(self, most):
+    @rule(target=attempts, most=st.integers(1, 4), ahead=st.sampled_from([0, 0, 2]))
+    def claim_several(self, most, ahead):
         before, breakers = self.busy(), self.rows("breaker", "endpoint")
-        claims = self.outbox.claim_deliveries(LEASE_S, PER_ENDPOINT, most)
-        assert len(claims) <= most
+        claims = self.outbox.claim_deliveries(LEASE_S, PER_ENDPOINT, most, quick=ENDPOINTS, ahead=ahead)
+        assert len(claims) <= most + ahead
         for endpoint, count in (self.busy() - before).items():
-            is_open = endpoint in breakers and breakers[endpoint]["open_until"] is not None
-            assert before[endpoint] + count <= (1 if is_open else PER_ENDPOINT)
+            breaker = breakers.get(endpoint)
+            is_open, drains = (breaker["open_until"] is not None, not breaker["failures"]) if breaker else (False, False)
+            assert before[endpoint] + count <= (1 if is_open else PER_ENDPOINT if drains else PER_ENDPOINT + ahead)
         return multiple(*(each for claim in claims for each in self.started(claim).values))
 
     @rule(

@@ -1,7 +1,10 @@
 import threading
 import time
 
-from brokers.delivery.pool import MAX_ABANDONED_PER_SLOT, GivenUp, Pool, within
+import pytest
+
+from brokers.delivery.job import GivenUp
+from brokers.delivery.pool import MAX_ABANDONED_PER_SLOT, Pool, within
 
 
 def collect(pool, count, timeout_s=5.0):
@@ -181,6 +184,145 @@ def test_a_job_that_was_given_up_ends_when_it_asks():
     (job,) = collect(pool, 1)
     assert job.abandoned
     assert ended.wait(5)
+    pool.close()
+
+
+def test_what_has_no_thread_yet_waits_and_the_thread_goes_on_with_it():
+    pool = Pool(1)
+    gate = threading.Event()
+    pool.submit(0, lambda _: gate.wait(5) and threading.get_ident(), 5)
+    waiting = [pool.submit(number, lambda _: threading.get_ident(), 5) for number in (1, 2, 3)]
+    assert pool.free == 0
+    assert pool.waiting == waiting
+    assert [job.elapsed_s for job in waiting] == [0, 0, 0]
+    gate.set()
+    jobs = collect(pool, 4)
+    assert [job.key for job in jobs] == [0, 1, 2, 3]
+    assert len({job.result for job in jobs}) == 1
+    assert pool.waiting == []
+    pool.close()
+
+
+def test_no_time_runs_out_while_a_job_waits():
+    pool = Pool(1)
+    gate = threading.Event()
+    pool.submit("long", lambda _: gate.wait(5), 5)
+    job = pool.submit("waits", lambda _: "done", 0.05)
+    time.sleep(0.1)
+    assert pool.collect() == []
+    gate.set()
+    assert [job.result for job in collect(pool, 2)] == [True, "done"]
+    assert not job.abandoned
+    pool.close()
+
+
+def test_a_thread_that_is_left_behind_holds_up_nothing_that_waits():
+    pool = Pool(1)
+    gate = threading.Event()
+    pool.submit("stuck", lambda _: gate.wait(), 0.05)
+    pool.submit("waits", lambda _: "done", 5)
+    assert [job.abandoned for job in collect(pool, 2)] == [True, False]
+    gate.set()
+    pool.close()
+
+
+def test_of_a_lane_so_many_run_at_once_and_other_lanes_go_on():
+    pool = Pool(4, per_lane=2)
+    gate = threading.Event()
+    running, most = set(), 0
+    lock = threading.Lock()
+
+    def work(job):
+        nonlocal most
+        with lock:
+            running.add(job.key)
+            most = max(most, len(running))
+        gate.wait(5)
+        with lock:
+            running.remove(job.key)
+
+    for number in range(6):
+        pool.submit(number, work, 5, lane="ci:443")
+    other = pool.submit("other", lambda _: "done", 5, lane="chat:443")
+    nowhere = [pool.submit("nowhere", lambda _: "done", 5) for _ in range(3)]
+    assert {id(job) for job in collect(pool, 4)} == {id(job) for job in (other, *nowhere)}
+    assert len(pool.waiting) == 4
+    assert pool.free == 2
+    gate.set()
+    collect(pool, 6)
+    assert most == 2
+    pool.close()
+
+
+def test_one_that_cannot_wait_goes_before_all_that_do():
+    pool = Pool(1)
+    gate = threading.Event()
+    pool.submit("first", lambda _: gate.wait(5), 5)
+    pool.submit("waits", lambda _: None, 5)
+    pool.submit("urgent", lambda _: None, 5, at_once=True)
+    gate.set()
+    assert [job.key for job in collect(pool, 3)] == ["first", "urgent", "waits"]
+    pool.close()
+
+
+def test_what_waits_can_be_taken_back_and_what_has_begun_cannot():
+    pool = Pool(1)
+    gate = threading.Event()
+    begun = pool.submit("begun", lambda _: gate.wait(5), 5)
+    waits = pool.submit("waits", lambda _: None, 5)
+    assert [pool.withdraw(job) for job in (waits, begun)] == [True, False]
+    gate.set()
+    assert collect(pool, 1) == [begun]
+    time.sleep(0.05)
+    assert pool.collect() == []
+    assert pool.under_way == []
+    pool.close()
+
+
+def test_nothing_that_waits_is_begun_once_it_is_closed():
+    pool = Pool(1)
+    gate = threading.Event()
+    begun = []
+    pool.submit("first", lambda _: gate.wait(5), 5)
+    pool.submit("waits", begun.append, 5)
+    pool.close()
+    gate.set()
+    collect(pool, 1)
+    time.sleep(0.05)
+    assert begun == []
+
+
+def test_a_machine_that_gives_no_thread_takes_nothing(monkeypatch):
+    pool = Pool(1)
+
+    def refuse(_):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with pytest.raises(RuntimeError):
+        pool.submit(1, lambda _: None, 5)
+    assert (pool.under_way, pool.waiting, pool.free) == ([], [], 1)
+    monkeypatch.undo()
+    pool.submit(2, lambda _: "done", 5)
+    assert collect(pool, 1)[0].key == 2
+    pool.close()
+
+
+def test_of_quick_jobs_of_a_lane_only_as_many_run_as_are_of_use(monkeypatch):
+    pool = Pool(4, per_lane=4)
+    monkeypatch.setattr(pool._pace, "measure", lambda _: None)
+    pool._pace.width = 2
+    gate = threading.Event()
+    quick = [pool.submit(number, lambda _: gate.wait(5), 5, lane="ci:443", is_quick=True) for number in range(3)]
+    slow = [pool.submit(number, lambda _: gate.wait(5), 5, lane="chat:443") for number in range(2)]
+    assert pool.waiting == quick[2:], "there is no thread too few for it"
+    assert all(job.began for job in slow)
+    pool.submit("free", lambda _: None, 5)
+    assert collect(pool, 0) == []
+    pool._pace.width = 3
+    pool.collect()
+    gate.set()
+    assert len(collect(pool, 6)) == 6
     pool.close()
 
 

@@ -191,8 +191,7 @@ def test_a_reading_that_a_stopped_worker_gives_back_is_shown_no_more(push, outbo
 
 
 def test_a_long_reading_that_makes_progress_is_not_given_up(push, outbox, working, monkeypatch):
-    for module in (readings, scheduler):
-        monkeypatch.setattr(module, "READ_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(readings, "READ_TIMEOUT_S", 0.5)
 
     def work(progress):
         for number in range(15):
@@ -206,8 +205,7 @@ def test_a_long_reading_that_makes_progress_is_not_given_up(push, outbox, workin
 
 
 def test_a_reading_without_progress_is_given_up_and_ends_at_its_next_word(push, outbox, working, monkeypatch):
-    for module in (readings, scheduler):
-        monkeypatch.setattr(module, "READ_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(readings, "READ_TIMEOUT_S", 0.5)
     ended = threading.Event()
 
     def work(progress):
