@@ -10,8 +10,6 @@ What this package exports is imported when it is first asked for: the hooks pass
 for every module that is loaded.
 """
 
-from __future__ import annotations
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from brokers.base import BaseBroker, Field

@@ -8,8 +8,6 @@ path after.
 The hook imports this module for `VARIABLES` and pays for what it imports: so nothing at the top.
 """
 
-from __future__ import annotations
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -114,7 +112,7 @@ VARIABLES: tuple[str, ...] = tuple(dict.fromkeys([*(name for row in FORGES for n
 """What a git hook records of its environment; each once."""
 
 
-def remembered(environ: Mapping[str, str]) -> dict[str, str]:
+def remembered(environ: "Mapping[str, str]") -> dict[str, str]:
     """What a hook records of `environ`: of a variable with JSON only what the table reads, for the rest may be a secret."""
     kept = {name: environ[name] for name in VARIABLES if name in environ}
     for row in FORGES:
@@ -136,7 +134,7 @@ def remembered(environ: Mapping[str, str]) -> dict[str, str]:
     return kept
 
 
-def pusher(event: Event) -> str:
+def pusher(event: "Event") -> str:
     """Who pushed: as the first forge that says so names them, else the unix user the hook ran as.
 
     Over http that user is the web server's. Nobody logged in: `anonymous`, as git-http-backend(1) calls them. '' where no hook
@@ -151,7 +149,7 @@ def pusher(event: Event) -> str:
     return text.repair(next(filter(None, told), "anonymous" if event.source == "http" else event.login))
 
 
-def repository(event: Event, settings: Settings) -> Repository:
+def repository(event: "Event", settings: "Settings") -> "Repository":
     """The repository: from the settings, else as the forge names it, else from its path."""
     from payload import text
     from payload.links import Templates
@@ -177,7 +175,7 @@ def repository(event: Event, settings: Settings) -> Repository:
     )
 
 
-def _told(event: Event) -> tuple[str | None, str | None, str | None]:
+def _told(event: "Event") -> tuple[str | None, str | None, str | None]:
     """Owner, name and server's address as a forge tells them; None each if none does."""
     from payload import text
 
@@ -190,7 +188,7 @@ def _told(event: Event) -> tuple[str | None, str | None, str | None]:
     return None, None, None
 
 
-def _place(row: Forge, environ: Mapping[str, str]) -> tuple[str, str]:
+def _place(row: Forge, environ: "Mapping[str, str]") -> tuple[str, str]:
     """Owner and name as the row tells them, fit for a path; '' each if it does not."""
     repository = _look_up(environ, row.path or row.repository)
     if not repository.endswith(row.service):
@@ -205,11 +203,11 @@ def _place(row: Forge, environ: Mapping[str, str]) -> tuple[str, str]:
     return row.home + owner.removeprefix(row.home) if owner else "", name
 
 
-def _suffix(row: Forge, environ: Mapping[str, str]) -> str:
+def _suffix(row: Forge, environ: "Mapping[str, str]") -> str:
     return _BESIDE.get(_look_up(environ, row.beside).partition("-")[0].lower(), "")
 
 
-def _interface(environ: Mapping[str, str]) -> str | None:
+def _interface(environ: "Mapping[str, str]") -> str | None:
     """The web interface of the first forge that tells anything; None if there is none, or it has no pages for this repository."""
     for row in FORGES:
         if _place(row, environ)[1] or any(_look_up(environ, name) for name in row.pusher):
@@ -217,7 +215,7 @@ def _interface(environ: Mapping[str, str]) -> str | None:
     return None
 
 
-def _look_up(environ: Mapping[str, str], name: str) -> str:
+def _look_up(environ: "Mapping[str, str]", name: str) -> str:
     """The value of `VAR` or `VAR:key.key`; '' if it is not there."""
     variable, _, keys = name.partition(":")
     value = environ.get(variable, "")

@@ -23,7 +23,7 @@ from enum import StrEnum
 from importlib import resources
 from pathlib import Path
 
-from brokers.delivery.wake import child_environment
+from brokers.delivery.surroundings import child_environment
 from brokers.errors import ConfigError
 from githooks.starter import SCRIPT, script
 

@@ -4,12 +4,11 @@ In: git's lines `OLD NEW REF` on stdin, the git directory as the current one, a 
 (githooks(5)). Out: one event in the spool and a worker awake, or the deliveries themselves when `oberon.mode = inline`. It
 exits 0 whatever happens, and says at most a line: the push is stored already, and must not look as if it were not.
 
-It imports the standard library only, and of that what costs next to nothing; `tests/integration` watches `sys.modules`.
+It imports the standard library only, and of that what costs next to nothing, `os` not (see `brokers.delivery`);
+`tests/integration` watches `sys.modules`. What is not needed before git is asked for its configuration stands in other modules.
 """
 
-from __future__ import annotations
-
-import os
+import posix
 import sys
 
 TYPE_CHECKING = False
@@ -27,7 +26,9 @@ def main() -> int:
     """The console script. Always 0."""
     try:
         _put_off_interruptions()
-        run(os.environ)
+        from brokers.delivery.surroundings import environment
+
+        run(environment())
     except BaseException as error:
         say(f"error: oberon: {type(error).__name__}: {error}; the push is stored, see `oberon doctor`")
     return 0
@@ -43,11 +44,12 @@ def _put_off_interruptions() -> None:
         signal(number, SIG_IGN)
 
 
-def run(environ: Mapping[str, str]) -> None:
+def run(environ: "Mapping[str, str]") -> None:
     """Record, or deliver, what stdin tells. May raise anything: `main` is the one that must not."""
-    from githooks.config import ConfigUnreadable, read_all, values
+    from brokers.delivery.surroundings import absolute
+    from githooks.asking import ConfigUnreadable, read_all, values
 
-    git_dir = os.path.abspath(environ.get("GIT_DIR", "."))
+    git_dir = absolute(environ.get("GIT_DIR", "."))
     lines = read_all(STDIN)  # before anything that may fail: a wrapper that feeds us must not meet a closed pipe
     updates = parse(lines)
     if not updates:
@@ -63,7 +65,7 @@ def run(environ: Mapping[str, str]) -> None:
     options = {key: value for _, key, value in found}
     if not any(key.startswith("service") for key in options):
         return
-    record = record or facts(path, updates, environ)
+    record = record or _prepared(path, updates, environ)
 
     from brokers.delivery.statedir import choose
 
@@ -80,47 +82,32 @@ def run(environ: Mapping[str, str]) -> None:
         say(f"oberon: recorded this push as {record['id']}")
 
 
-def _prepared(path: str, updates: list[list[str]], environ: Mapping[str, str]) -> dict[str, Any]:
-    """The facts; and what handing them over will import is loaded. git takes about as long to read its configuration."""
+def _prepared(path: str, updates: list[list[str]], environ: "Mapping[str, str]") -> "dict[str, Any]":
+    """The facts; and what handing them over will import is loaded. git takes longer to read its configuration."""
+    from githooks import facts
+
     try:
         import _socket  # noqa: F401 - for `wake`
+
+        from brokers.delivery import statedir, wake  # noqa: F401 - for `hand_over`
     except ImportError:
         pass  # first the push is recorded
-    return facts(path, updates, environ)
+    return facts.record(path, updates, environ)
 
 
 def parse(lines: bytes) -> list[list[str]]:
     """`[[old, new, ref], ...]` of git's lines, in their order; blank ones and what is no such line are passed over."""
+    from brokers.delivery.surroundings import text
+
     updates = []
     for line in lines.split(b"\n"):
         parts = line.strip(b"\r").split(b" ", 2)
         if len(parts) == 3 and len(parts[0]) == len(parts[1]) and parts[2]:  # noqa: PLR2004 - OLD NEW REF
-            updates.append([os.fsdecode(part) for part in parts])
+            updates.append([text(part) for part in parts])
     return updates
 
 
-def facts(path: str, updates: list[list[str]], environ: Mapping[str, str]) -> dict[str, Any]:
-    """The event as the spool holds it (`payload.push.Event.to_record`)."""
-    from time import time
-
-    from brokers.delivery.spool import new_id
-    from githooks.forge import remembered
-
-    return {
-        "version": 1,
-        "id": new_id(),
-        "scm": "git",
-        "path": path,
-        "time": time(),
-        "login": login(),
-        "source": source(environ),
-        "refs": updates,
-        "options": options_of(environ),
-        "environment": remembered(environ),
-    }
-
-
-def hand_over(record: dict[str, Any], state_dir: str, environ: Mapping[str, str]) -> None:
+def hand_over(record: "dict[str, Any]", state_dir: str, environ: "Mapping[str, str]") -> None:
     """Put the event into the spool, then see to a worker. Raises OSError if the spool cannot be written."""
     from brokers.delivery import spool, statedir, wake
 
@@ -133,7 +120,7 @@ def hand_over(record: dict[str, Any], state_dir: str, environ: Mapping[str, str]
         say(f"warning: oberon: the push is recorded, but no worker could be started: {error.strerror}; run `oberon run`")
 
 
-def _deliver_or_record(record: dict[str, Any], state_dir: str, environ: Mapping[str, str]) -> None:
+def _deliver_or_record(record: "dict[str, Any]", state_dir: str, environ: "Mapping[str, str]") -> None:
     """Inline; whatever stops it, the push goes to the spool whole (what was delivered may then be delivered twice)."""
     try:
         deliver_inline(record, state_dir, environ)
@@ -142,7 +129,7 @@ def _deliver_or_record(record: dict[str, Any], state_dir: str, environ: Mapping[
         raise
 
 
-def deliver_inline(record: dict[str, Any], state_dir: str, environ: Mapping[str, str], fault: OSError | None = None) -> None:
+def deliver_inline(record: "dict[str, Any]", state_dir: str, environ: "Mapping[str, str]", fault: OSError | None = None) -> None:
     """Read the repository and call the brokers in this process, within `oberon.deadline`. Does not return: the process ends.
 
     For then nothing that a broker left behind - a thread pool that Python would join, a child that holds the pusher's
@@ -152,6 +139,8 @@ def deliver_inline(record: dict[str, Any], state_dir: str, environ: Mapping[str,
         import site
 
         site.main()
+    import os
+
     from brokers.delivery import inline
     from githooks import config, reading
     from payload.push import Event
@@ -174,43 +163,22 @@ def deliver_inline(record: dict[str, Any], state_dir: str, environ: Mapping[str,
 def _keep_pusher_to_ourselves() -> None:
     """From now on only `say` reaches the pusher: a broker's child inherits /dev/null."""
     global _pusher  # noqa: PLW0603 - the process has one pusher
-    _pusher = os.dup(STDERR)  # closed on exec
-    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    _pusher = posix.dup(STDERR)  # closed on exec
+    null = posix.open("/dev/null", posix.O_RDWR | posix.O_CLOEXEC)
     for number in (STDIN, STDOUT, STDERR):
-        os.dup2(null, number)
+        posix.dup2(null, number)
 
 
 def common_dir(git_dir: str) -> str:
     """The git directory that holds refs and configuration: a linked worktree's has only its own HEAD (gitrepository-layout(5))."""
     try:
-        with open(os.path.join(git_dir, "commondir"), encoding="utf-8", errors="surrogateescape") as file:
-            return os.path.abspath(os.path.join(git_dir, file.readline().rstrip("\n")))
+        with open(f"{git_dir}/commondir", encoding="utf-8", errors="surrogateescape") as file:
+            common = file.readline().rstrip("\n")
     except OSError:
         return git_dir
+    from brokers.delivery.surroundings import absolute
 
-
-def source(environ: Mapping[str, str]) -> str:
-    """How the push came: `ssh`, `http` or `local`."""
-    if "SSH_CONNECTION" in environ or "SSH_CLIENT" in environ:
-        return "ssh"
-    return "http" if "GATEWAY_INTERFACE" in environ or "REQUEST_METHOD" in environ else "local"
-
-
-def options_of(environ: Mapping[str, str]) -> list[str]:
-    """The push options, in order; [] where the server does not advertise them (`receive.advertisePushOptions`)."""
-    count = environ.get("GIT_PUSH_OPTION_COUNT", "0")
-    names = (f"GIT_PUSH_OPTION_{number}" for number in range(int(count) if count.isdigit() else 0))
-    return [environ[name] for name in names if name in environ]
-
-
-def login() -> str:
-    """The unix user's name, or number where it has none."""
-    from pwd import getpwuid
-
-    try:
-        return getpwuid(os.getuid()).pw_name
-    except KeyError:
-        return str(os.getuid())
+    return absolute(common if common.startswith("/") else f"{git_dir}/{common}")
 
 
 def say(line: str) -> None:
@@ -218,7 +186,7 @@ def say(line: str) -> None:
     from payload.text import visible
 
     try:
-        os.write(_pusher, (visible(line) + "\n").encode("utf-8", "backslashreplace"))
+        posix.write(_pusher, (visible(line) + "\n").encode("utf-8", "backslashreplace"))
     except OSError:
         pass  # the pusher has gone
 

@@ -2,7 +2,8 @@
 
 A console script imports `re` for its own name (5 ms with pip before 25), and has Python look for `.pth` files and take itself
 apart at the end; the hook needs none of that. No installer keeps a script's options for Python, so this one is made afterwards,
-in a venv or one of pipx, as `libexec/oberon-post-receive`. What it cannot import, the console script is asked for.
+in a venv or one of pipx, as `libexec/oberon-post-receive`, and beside it what a push imports in one file (`githooks.bundle`).
+What it cannot import, the console script is asked for.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from brokers.delivery.wake import import_path
 from brokers.errors import ConfigError
+from githooks import bundle as bundles
 
 SCRIPT = "oberon-post-receive"
 _MAX_INTERPRETER = 100  # characters; what a kernel reads of a first line may be 127 (execve(2))
@@ -21,15 +23,27 @@ _MAX_INTERPRETER = 100  # characters; what a kernel reads of a first line may be
 _TEXT = """\
 #!{python} -IS
 # {script} in less time, made by `oberon install`.
-import os
+import posix
 import sys
+from _frozen_importlib_external import MAGIC_NUMBER
+from marshal import loads
 
 sys.path.append({path!r})
 try:
+    file = posix.open({bundle!r}, posix.O_RDONLY | posix.O_CLOEXEC)
+    if posix.read(file, 4) == MAGIC_NUMBER:
+        code, modules = loads(posix.read(file, 1 << 20))
+        names = {{"__name__": "githooks.bundle"}}
+        exec(code, names)
+        sys.meta_path.insert(0, names["Bundle"](modules))
+    posix.close(file)
+except Exception:
+    pass  # its modules are then found one by one
+try:
     from githooks.post_receive import main
 except ImportError:  # Oberon has been installed anew, elsewhere
-    os.execv({script!r}, sys.argv)
-os._exit(main())
+    posix.execv({script!r}, sys.argv)
+posix._exit(main())
 """
 
 
@@ -39,13 +53,35 @@ def script() -> Path:
     python, path = sys.executable, Path(sys.prefix) / "libexec" / SCRIPT
     if sys.prefix == sys.base_prefix or len(python) > _MAX_INTERPRETER or " " in python:
         return slow
-    text = _TEXT.format(python=python, script=str(slow), path=import_path())
+    bundle = path.with_suffix(".bundle")
+    text = _TEXT.format(python=python, script=str(slow), path=import_path(), bundle=str(bundle))
     try:
         if not path.is_file() or path.read_text("utf-8", "surrogateescape") != text:
-            _write(path, text)
+            _write(path, text.encode("utf-8", "surrogateescape"), 0o755)
     except OSError:
         return slow  # another user's
+    _pack(bundle)
     return path
+
+
+def renew() -> None:
+    """Make the bundle anew if Oberon has been upgraded since: until that is done its hooks start more slowly, no more."""
+    bundle = (Path(sys.prefix) / "libexec" / SCRIPT).with_suffix(".bundle")
+    try:
+        is_current = bundles.is_current(bundle.read_bytes())
+    except OSError:
+        return  # there is none to be renewed
+    except (ValueError, EOFError, TypeError):
+        is_current = False
+    if not is_current:
+        _pack(bundle)
+
+
+def _pack(bundle: Path) -> None:
+    try:
+        _write(bundle, bundles.packed(), 0o644)
+    except (ImportError, OSError):
+        pass  # it only takes longer
 
 
 def _console_script() -> Path:
@@ -58,15 +94,15 @@ def _console_script() -> Path:
     return Path(found).absolute()
 
 
-def _write(path: Path, text: str) -> None:
+def _write(path: Path, content: bytes, mode: int) -> None:
     """At every moment the old one or the new one is there; whoever pushes may run it, whatever the umask."""
     if not path.parent.is_dir():
         path.parent.mkdir()
         path.parent.chmod(0o755)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        draft.write_text(text, "utf-8", "surrogateescape")
-        draft.chmod(0o755)
+        draft.write_bytes(content)
+        draft.chmod(mode)
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)

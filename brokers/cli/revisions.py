@@ -9,7 +9,7 @@ import time
 
 from brokers.cli.repository import Repository
 from brokers.delivery import spool
-from brokers.delivery.wake import child_environment
+from brokers.delivery.surroundings import child_environment
 from brokers.errors import ConfigError
 from payload.push import Event, RefUpdate
 

@@ -21,9 +21,10 @@ from brokers.delivery import layout, record, statedir, wake
 from brokers.delivery.notify import Notifier
 from brokers.delivery.outcome import State
 from brokers.delivery.scheduler import Limits, PoolExhausted
-from brokers.delivery.wake import KEPT_VARIABLES
+from brokers.delivery.surroundings import KEPT_VARIABLES
 from brokers.delivery.worker import Worker, WorkerRunning
 from brokers.secrets import resolver
+from githooks import starter
 
 IDLE_S = 60.0
 LOG_BYTES = 1024 * 1024
@@ -90,6 +91,7 @@ def run(arguments: argparse.Namespace) -> int:
             return _limits(arguments)
 
         worker.reread = reread
+        starter.renew()
         try:
             worker.run(drain=arguments.drain)
         except PoolExhausted as error:

@@ -23,6 +23,9 @@ HERE = Path(__file__).parent
 HG = str(Path(sys.executable).with_name("hg"))
 ZERO = "0" * 40
 LARGE = 20_000  # commits
+HISTORY = 6_500  # commits, as had the repository that the goal for a whole push was found with
+FILES = 300
+FILES_CHANGED = 3  # by each commit of it
 MEMORY = Path("/dev/shm")
 LARGE_ROUNDS = 3
 HOOK = 1.25
@@ -43,8 +46,8 @@ def sections(rounds: int, *, quick: bool) -> Iterator[Section]:
         large = LARGE // 20 if quick else LARGE
         with _awake(state_dir):
             yield _hook(place, state_dir, rounds * 20, large)
-            for commits in (1, large):
-                yield _git_push(place, state_dir, rounds * 3 if commits == 1 else LARGE_ROUNDS, commits)
+            for commits, before in ((1, HISTORY), (1, 1), (large, 1)):
+                yield _git_push(place, state_dir, rounds * 3 if commits == 1 else LARGE_ROUNDS, commits, before)
             for commits in (1, large):
                 yield _hg_push(place, state_dir, rounds * 3 if commits == 1 else LARGE_ROUNDS, commits)
             yield _pushers(place, state_dir, rounds)
@@ -112,12 +115,16 @@ def _install_compiled(hook: Sequence[str], path: Path, stdin: Path) -> None:
 # --------------------------------------------------------------------------------------------------------------- whole pushes
 
 
-def _git_push(place: Path, state_dir: Path, rounds: int, commits: int) -> Section:
-    section = Section(f"`git push` of {commits:,} commits to a local repository, against /bin/true as its hook", unit="pushed")
-    source = _git_chain(place / f"git-{commits}", commits)
+def _git_push(place: Path, state_dir: Path, rounds: int, commits: int, before: int) -> Section:
+    of = f"{before:,} commits" if before > 1 else "one"
+    section = Section(
+        f"`git push` of {commits:,} commits to a local repository of {of}, against /bin/true as its hook", unit="pushed"
+    )
+    source = _git_chain(place / f"git-{before}-{commits}", commits, before)
     templates = {"/bin/true": _git_target(place / "true.git", None), "our hook": _git_target(place / "ours.git", state_dir)}
     for path in templates.values():
         subprocess.run(["git", "-C", source, "push", "-q", path, "base:refs/heads/main"], check=True)
+        repositories.git(path, "repack", "-adq")
     program = ["git", "-C", str(source), "push", "-q"]
     runs = _copied(templates, place, lambda target: Program([*program, str(target), "main:refs/heads/main"]), rounds)
     goal = Goal("x wall", ratio(runs["our hook"], runs["/bin/true"]), most=GIT_PUSH)
@@ -170,16 +177,24 @@ def _difference(ours: Sequence[Run], reference: Sequence[Run]) -> str:
     return f"the hook takes {differences[len(differences) // 2] * 1000:.1f} ms of it"
 
 
-def _git_chain(path: Path, commits: int) -> Path:
-    """A repository with the branches `base`, of one commit, and `main`, of so many more."""
+def _git_chain(path: Path, commits: int, before: int = 1) -> Path:
+    """A repository with the branches `base`, of `before` commits, and `main`, of so many more."""
     subprocess.run(["git", "init", "-q", "--bare", "--initial-branch=main", path], check=True)
     stream = []
-    for number in range(commits + 1):
+    for number in range(commits + before):
         stream.append(f"commit refs/heads/main\ncommitter Ann <ann@example.org> {1_700_000_000 + number} +0000\ndata 2\nx\n")
-        stream.append(f"M 100644 inline file\ndata 6\n{number:06d}\n")
-        stream.append("reset refs/heads/base\nfrom refs/heads/main\n\n" if not number else "")
+        stream += [f"M 100644 inline {file}\ndata 6\n{number:06d}\n" for file in _changed(number, before)]
+        stream.append("reset refs/heads/base\nfrom refs/heads/main\n\n" if number == before - 1 else "")
     repositories.git(path, "fast-import", "--quiet", said="".join(stream))
     return path
+
+
+def _changed(number: int, before: int) -> list[str]:
+    """The files of a commit, by its number: the same one each time, or, of a repository with a history, a few of many."""
+    if before == 1:
+        return ["file"]
+    numbers = range(FILES) if number == 0 else [(number * 7 + nth * 101) % FILES for nth in range(FILES_CHANGED)]
+    return [f"folder-{nth % 20}/file-{nth}" for nth in numbers]
 
 
 def _git_target(path: Path, state_dir: Path | None) -> Path:

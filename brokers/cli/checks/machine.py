@@ -15,7 +15,7 @@ from brokers.cli import listing
 from brokers.cli import state as place
 from brokers.cli.checks import Check, error, ok, rights, warning
 from brokers.cli.versions import own_version, version_of
-from brokers.delivery import disk, record, salvage, statedir, wake
+from brokers.delivery import disk, record, salvage, statedir, surroundings, wake
 from brokers.delivery.outbox import OutboxError
 
 ASK_TIMEOUT_S = 30
@@ -174,7 +174,7 @@ def _worker(state_dir: str) -> Iterator[Check]:
 
 def _start_problem(command: list[str]) -> str | None:
     """Why a command fails in the environment in which hooks start a worker; None if it works."""
-    environment = wake.child_environment(os.environ)
+    environment = surroundings.child_environment(os.environ)
     try:
         done = subprocess.run(
             command, env=environment, cwd="/", capture_output=True, text=True, timeout=ASK_TIMEOUT_S, check=False

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import marshal
 import os
 import stat
 import subprocess
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from githooks import install, starter
+from githooks import bundle, install, starter
 from tests.support.hooked import SCRIPTS, git_settings
 
 CONSOLE_SCRIPT = SCRIPTS / "oberon-post-receive"
@@ -47,8 +48,9 @@ def test_it_is_made_once_and_fit_for_every_user(prefix):
     finally:
         os.umask(before)
     assert path == prefix / "libexec" / "oberon-post-receive"
-    assert [stat.S_IMODE(one.stat().st_mode) for one in (path.parent, path)] == [0o755, 0o755]
-    assert list(path.parent.iterdir()) == [path]
+    beside = path.with_suffix(".bundle")
+    assert [stat.S_IMODE(one.stat().st_mode) for one in (path.parent, path, beside)] == [0o755, 0o755, 0o644]
+    assert sorted(path.parent.iterdir()) == [path, beside]
     made = path.stat()
     assert starter.script() == path
     assert path.stat().st_ino == made.st_ino
@@ -95,3 +97,65 @@ def test_what_it_cannot_import_the_console_script_can(prefix, pushed):
     path.write_text(path.read_text().replace(repr(str(Path(install.__file__).parents[1])), repr(sysconfig.get_path("stdlib"))))
     install._put(pushed.path / "hooks/post-receive", lambda draft: draft.symlink_to(path))
     assert "recorded this push as" in push(pushed, oberon_verbose="true")
+
+
+def test_what_it_imports_it_has_from_the_bundle(prefix, pushed, tmp_path):
+    install.install(str(pushed.path))
+    path = starter.script()
+    told = tmp_path / "told"
+    tell = (
+        f"open({str(told)!r}, 'w').write(' '.join(n for n, m in sys.modules.items() if type(m.__loader__).__name__ == '_Loader'))"
+    )
+    path.write_text(path.read_text().replace("posix._exit(main())", f"main()\n{tell}"))
+    assert "recorded this push as" in push(pushed, oberon_verbose="true")
+    assert set(told.read_text().split()) == set(bundle.MODULES)
+
+
+def _nothing(_content):
+    return b""
+
+
+def _of_another_python(content):
+    return b"\0\0\r\n" + content[4:]
+
+
+def _cut_off(content):
+    return content[:1000]
+
+
+def _of_other_sources(content):
+    code, modules = marshal.loads(content[4:])
+    changed = {name: (source, time - 1, size, b"no code") for name, (source, time, size, _) in modules.items()}
+    return content[:4] + marshal.dumps((code, changed))
+
+
+@pytest.mark.parametrize("spoil", [_nothing, _of_another_python, _cut_off, _of_other_sources])
+def test_a_bundle_that_does_not_fit_is_passed_over(prefix, pushed, spoil):
+    install.install(str(pushed.path))
+    spoilt = starter.script().with_suffix(".bundle")
+    spoilt.write_bytes(spoil(spoilt.read_bytes()))
+    assert "recorded this push as" in push(pushed, oberon_verbose="true")
+
+
+def test_without_a_bundle_it_works_too(prefix, pushed):
+    install.install(str(pushed.path))
+    starter.script().with_suffix(".bundle").unlink()
+    assert "recorded this push as" in push(pushed, oberon_verbose="true")
+
+
+@pytest.mark.parametrize("spoil", [_nothing, _of_another_python, _cut_off, _of_other_sources])
+def test_after_an_upgrade_the_worker_makes_it_anew(prefix, spoil):
+    beside = starter.script().with_suffix(".bundle")
+    made = beside.stat()
+    starter.renew()
+    assert beside.stat().st_ino == made.st_ino, "there was no need"
+    fresh = beside.read_bytes()
+    beside.write_bytes(spoil(fresh))
+    starter.renew()
+    assert beside.read_bytes() == fresh
+    assert stat.S_IMODE(beside.stat().st_mode) == 0o644
+
+
+def test_where_there_is_none_it_is_not_made(prefix):
+    starter.renew()
+    assert list(prefix.iterdir()) == []

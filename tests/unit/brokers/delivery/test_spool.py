@@ -259,13 +259,13 @@ def test_what_root_pushes_is_readable_for_the_spools_user(state):
 
 
 WRITE_AND_TELL_THE_ORDER = """
-import os, sys
+import os, posix, sys
 sys.path.insert(0, sys.argv[1])
 from brokers.delivery import spool
 
-fsync, rename = os.fsync, os.rename
-os.fsync = lambda file: (print("fsync", os.readlink(f"/proc/self/fd/{file}").split("/")[-2]), fsync(file))
-os.rename = lambda old, new: (print("rename"), rename(old, new))
+fsync, rename = posix.fsync, posix.rename
+posix.fsync = lambda file: (print("fsync", os.readlink(f"/proc/self/fd/{file}").split("/")[-2]), fsync(file))
+posix.rename = lambda old, new: (print("rename"), rename(old, new))
 spool.write(sys.argv[2], {"id": spool.new_id()})
 """
 
@@ -513,11 +513,13 @@ print(*sorted(set(sys.modules) - before))
 
 
 def test_a_hook_that_writes_an_event_loads_nothing_that_costs(tmp_path):
+    statedir.prepare(str(tmp_path / "state"))
     command = [sys.executable, "-I", "-S", "-c", WRITE_AND_TELL, str(ROOT), str(tmp_path / "state")]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     loaded = set(done.stdout.split())
     assert {"brokers.delivery.spool", "brokers.delivery.statedir", "brokers.delivery.wake"} <= loaded
     costly = {"json", "re", "hashlib", "dataclasses", "typing", "subprocess", "socket", "importlib.metadata", "pathlib"}
     costly |= {"collections", "enum", "inspect", "logging", "sqlite3", "ssl", "threading", "tempfile", "urllib", "payload"}
+    costly |= {"os", "stat", "__future__"}
     assert {name for name in loaded if name.split(".")[0] in costly or name in costly} == set()
     assert len(listing(str(tmp_path / "state"))["new"]) == 1

@@ -1,6 +1,7 @@
 """Where the state goes, and that the folder is its user's alone."""
 
 import os
+import posix
 import stat
 import threading
 from pathlib import Path
@@ -40,8 +41,8 @@ def test_the_systems_folder_comes_first(system_dir, tmp_path):
 def test_the_systems_folder_is_taken_when_only_its_spool_is_open_to_us(system_dir, tmp_path, monkeypatch):
     new = system_dir / "spool" / "new"
     new.mkdir(parents=True)
-    real = os.access
-    monkeypatch.setattr(os, "access", lambda path, wanted: path != str(system_dir) and real(path, wanted))
+    real = posix.access
+    monkeypatch.setattr(posix, "access", lambda path, wanted: path != str(system_dir) and real(path, wanted))
     assert statedir.choose(None, {"HOME": str(tmp_path)}) == str(system_dir)
 
 
@@ -50,6 +51,8 @@ def test_the_systems_folder_is_taken_when_only_its_spool_is_open_to_us(system_di
     [
         ({"XDG_STATE_HOME": "/STATE", "HOME": "/HOME"}, "/STATE/oberon"),
         ({"XDG_STATE_HOME": "/STATE"}, "/STATE/oberon"),
+        ({"XDG_STATE_HOME": "/STATE/"}, "/STATE/oberon"),
+        ({"HOME": "/HOME/"}, "/HOME/.local/state/oberon"),
         ({"HOME": "/HOME"}, "/HOME/.local/state/oberon"),
         ({"XDG_STATE_HOME": "", "HOME": "/HOME"}, "/HOME/.local/state/oberon"),
         # XDG Base Directory Specification: a path that is not absolute is to be ignored.

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from brokers.delivery import statedir, wake
+from brokers.delivery import statedir, surroundings, wake
 
 # Stands where the worker would: it writes down what it was given, and waits until it is let go.
 TELLTALE = """
@@ -283,8 +283,8 @@ def test_the_workers_environment_is_the_kept_part_of_what_was_given(state, tellt
 def test_no_kept_variable_points_git_or_python_at_what_was_pushed():
     refused = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_CONFIG_COUNT", "GIT_CONFIG_PARAMETERS"}
     refused |= {"GIT_EXEC_PATH", "GIT_SSH_COMMAND", "LD_PRELOAD", "LD_LIBRARY_PATH", "HGPLAIN", "HGENCODING"}
-    assert not refused & set(wake.KEPT_VARIABLES)
-    assert not [name for name in wake.KEPT_VARIABLES if name.startswith("PYTHON") or name.lower().endswith("_proxy")]
+    assert not refused & set(surroundings.KEPT_VARIABLES)
+    assert not [name for name in surroundings.KEPT_VARIABLES if name.startswith("PYTHON") or name.lower().endswith("_proxy")]
 
 
 def test_a_worker_that_cannot_be_started_raises(state, monkeypatch):
