@@ -1,4 +1,4 @@
-"""Deliveries being attempted: the broker's call in a pool's thread, and how it ended. All but `attempt` is called by the worker's loop.
+"""Deliveries being attempted: the broker's call in a pool's thread, and how it ended. All but `run` is called by the worker's loop.
 
 Deliveries to an endpoint that answers quickly are claimed AHEAD of the threads that will attempt them: so one turn of the loop,
 with its wait for the disk, does for many. What turns out to wait longer than that is worth is given back.
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from brokers.delivery import schedule
 from brokers.delivery.attempt import attempt
 from brokers.delivery.claims import Claim, DeliveryClaim
+from brokers.delivery.due import AHEAD_CHARS
 from brokers.delivery.endings import Ended
 from brokers.delivery.filters import concerns
 from brokers.delivery.job import Job
@@ -53,18 +54,35 @@ class Deliveries:
         self._worker = worker
         self._outbox = outbox
         self._pool = pool
-        self.quick: set[str] = set()
-        """The endpoints whose last attempt was quick."""
+        self._quick: set[str] = set()
+        """Those of `quick`. The threads, which see it first, put them in and take them out."""
         self.returned: list[Claim] = []
-        """Claimed ahead and not begun: to be given back, which `finish` does; until that is committed they stay here."""
+        """Claimed and not begun: to be given back, which `finish` does; until that is committed they stay here."""
+
+    @property
+    def quick(self) -> frozenset[str]:
+        """The endpoints whose last attempt was quick."""
+        return frozenset(self._quick)
 
     def begin(self, claim: DeliveryClaim) -> None:
         """Hand it to the pool. Raises RuntimeError if the machine gives no thread."""
-        is_quick = claim.endpoint in self.quick
-        self._pool.submit(claim, partial(self.attempt, claim), CONFIGURE_TIMEOUT_S, lane=claim.endpoint, is_quick=is_quick)
+        is_quick = claim.endpoint in self._quick
+        self._pool.submit(claim, partial(self.run, claim), CONFIGURE_TIMEOUT_S, lane=claim.endpoint, is_quick=is_quick)
 
-    def attempt(self, claim: DeliveryClaim, job: Job) -> Outcome:
-        """In a pool thread. Raises BrokerError if the repository's configuration cannot be read."""
+    def run(self, claim: DeliveryClaim, job: Job) -> Outcome | None:
+        """In a pool thread. None: not attempted, since the one before it failed or was slow. Raises BrokerError as `_attempt`."""
+        if job.is_quick and claim.endpoint not in self._quick:
+            return None
+        is_quick = False
+        try:
+            outcome = self._attempt(claim, job)
+            is_quick = outcome.verdict is Verdict.DELIVERED and outcome.duration_s <= QUICK_S and not job.abandoned
+            return outcome
+        finally:
+            (self._quick.add if is_quick and claim.endpoint else self._quick.discard)(claim.endpoint)
+
+    def _attempt(self, claim: DeliveryClaim, job: Job) -> Outcome:
+        """Raises BrokerError if the repository's configuration cannot be read."""
         configuration = self._worker.configuration(claim.scm, claim.repository)
         service = configuration.service(claim.service)
         if service is None:
@@ -80,13 +98,12 @@ class Deliveries:
 
     def finish(self, jobs: Sequence[Job]) -> None:
         """Write down how attempts ended, and give back what was claimed ahead and waits for too long. Raises OutboxError."""
-        ended = [self._ended(job.key, job) for job in jobs]
-        for claim, outcome, _ in ended:
-            is_quick = outcome.verdict is Verdict.DELIVERED and outcome.duration_s <= QUICK_S
-            (self.quick.add if is_quick and claim.endpoint else self.quick.discard)(claim.endpoint)
+        ended = [self._ended(job.key, job) for job in jobs if _was_attempted(job)]
+        self._quick.difference_update(job.lane for job in jobs if job.abandoned)
         self.take_back()
-        for returned in self.returned:  # before a breaker opens, which parks what waits
-            self._outbox.release(returned)
+        unattempted = [job.key for job in jobs if not _was_attempted(job)]
+        for claim in self.returned + unattempted:  # before a breaker opens, which parks what waits
+            self._outbox.release(claim)
         if ended:
             held = self._outbox.finish_all(ended)
             log.info("\n".join(_line(claim, outcome, held=claim.id in held) for claim, outcome, _ in ended))
@@ -94,14 +111,15 @@ class Deliveries:
     @property
     def room(self) -> int:
         """How many more may be claimed ahead."""
-        return max(0, AHEAD - len(self._pool.waiting))
+        waiting = [job.key for job in self._pool.waiting if isinstance(job.key, DeliveryClaim)]
+        return 0 if sum(len(claim.payload) for claim in waiting) >= AHEAD_CHARS else max(0, AHEAD - len(waiting))
 
     def take_back(self, *, all_of_them: bool = False) -> None:
         """Of what waits in the pool, what has done so for AHEAD_S or goes to an endpoint that is not quick any more."""
         for job in self._pool.waiting:
             is_late = job.submitted + AHEAD_S <= time.monotonic()
-            if all_of_them or is_late or (job.lane and job.lane not in self.quick):
-                self.quick.discard(job.lane)
+            if all_of_them or is_late or (job.is_quick and job.lane not in self._quick):
+                self._quick.discard(job.lane)
                 if self._pool.withdraw(job):
                     self.returned.append(job.key)
 
@@ -124,6 +142,11 @@ def _line(claim: DeliveryClaim, outcome: Outcome, *, held: bool) -> str:
         f"delivery {claim.id} to {visible(claim.service)} of {visible(claim.repository)}: {outcome.verdict} after attempt "
         f"{claim.attempts}{f': {visible(told)}' if told else ''}{'' if held else ' (its lease was lost meanwhile)'}"
     )
+
+
+def _was_attempted(job: Job) -> bool:
+    """Or given up, or failed before its attempt; as `Deliveries.run` tells."""
+    return job.abandoned or job.error is not None or job.result is not None
 
 
 def _outcome_of(job: Job) -> Outcome:

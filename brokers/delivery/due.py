@@ -15,6 +15,9 @@ from brokers.delivery import breaker
 from brokers.delivery.breaker import Run
 from brokers.delivery.claims import DeliveryClaim
 
+AHEAD_CHARS = 16 * 1024 * 1024
+"""Of the payloads of one turn: what is claimed ahead is kept in memory. What a thread is free for is claimed however long it is."""
+
 
 class _Due(NamedTuple):
     next_at: float
@@ -58,6 +61,8 @@ def claim(
         if not more:
             break
         turn += more
+    if len(turn) > most:
+        del turn[max(most, _fitting(run, turn)) :]
     claims = _claimed(run, turn, lease, now + lease_s) if turn else []
     for due in turn:
         if due.endpoint in probed:
@@ -77,6 +82,12 @@ def _in_turn(due: Iterable[_Due], left: dict[str, int], most: int, room: int, qu
             if one.is_suspect:
                 break
     return turn
+
+
+def _fitting(run: Run, turn: list[_Due]) -> int:
+    """How many of them have payloads of AHEAD_CHARS together."""
+    n: int = run("count_fitting", ids=json.dumps([due.id for due in turn]), chars=AHEAD_CHARS).fetchone()["n"]
+    return n
 
 
 def _claimed(run: Run, turn: list[_Due], lease: str, until: float) -> list[DeliveryClaim]:

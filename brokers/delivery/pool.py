@@ -43,10 +43,12 @@ class Pool:
         self._done: queue.SimpleQueue[Job] = queue.SimpleQueue()
         self._uncollected: dict[int, Job] = {}
         self._abandoned: list[Job] = []
-        self._threads = 0
         self._lock = threading.Lock()
-        """Held over the next three, and while it is decided of a job whether it finished first or was given up first."""
+        """Held over the next four, and while it is decided of a job whether it finished first or was given up first."""
         self._waiting: list[Job] = []
+        """Those that are not quick first."""
+        self._threads = 0
+        """At a job or idle; never fewer than `_active`."""
         self._active = 0
         """Jobs that a thread is at, or is about to begin; no thread has two."""
         self._lanes: Counter[str] = Counter()
@@ -68,17 +70,19 @@ class Pool:
 
     @property
     def waiting(self) -> list[Job]:
-        """Jobs that no thread has begun, first come first."""
+        """Jobs that no thread has begun, in their turn."""
         with self._lock:
             return self._waiting[:]
 
     def resize(self, size: int, *, per_lane: int | None = None) -> None:
         """So many threads from now on; jobs that run end as they would have."""
         self._size, self.per_lane = max(1, size), per_lane
-        while self._threads > self._size:
-            self._begun.put(None)
-            self._threads -= 1
-        self._fill()
+        with self._lock:
+            for _ in range(min(self._threads - self._size, self._threads - self._active)):  # others end with their jobs
+                self._begun.put(None)
+                self._threads -= 1
+        with suppress(RuntimeError):  # as in `collect`
+            self._fill()
 
     def submit(
         self,
@@ -88,16 +92,15 @@ class Pool:
         *,
         lane: str = "",
         is_quick: bool = False,
-        at_once: bool = False,
     ) -> Job:
         """Run `work` in a thread of the pool; its result, or that it took longer than `timeout_s`, comes from `collect`.
 
-        `work` is given its job. If there is no thread for it now, or enough of its lane run, it waits; `at_once` before all
-        others. Raises RuntimeError if the machine gives no thread; then nothing was submitted.
+        `work` is given its job. If there is no thread for it now, or enough of its lane run, it waits, before all that are
+        quick if it is not. Raises RuntimeError if the machine gives no thread; then nothing was submitted.
         """
         job = Job(key, work, timeout_s, lane, is_quick)
         with self._lock:
-            self._waiting.insert(0 if at_once else len(self._waiting), job)
+            self._waiting.insert(len(self._waiting) if is_quick else sum(not other.is_quick for other in self._waiting), job)
         try:
             self._fill()
         except RuntimeError:
@@ -150,9 +153,9 @@ class Pool:
                     continue  # it lies in the queue already, for the next call
                 job.abandoned = True
                 self._end(job)
+                self._threads -= 1
             del self._uncollected[id(job)]
             self._abandoned.append(job)
-            self._threads -= 1
             ended.append(job)
         with suppress(RuntimeError):  # the machine gives no thread now; the next call tries again
             self._fill()
@@ -172,9 +175,9 @@ class Pool:
         """Let the idle threads end, and begin nothing more; those at work end with the process."""
         with self._lock:
             self._waiting.clear()
-        for _ in range(self._threads):
-            self._begun.put(None)
-        self._threads = 0
+            for _ in range(self._threads):
+                self._begun.put(None)
+            self._threads = 0
 
     # -------------------------------------------------------------------------------------------------- who does what next
 
@@ -215,7 +218,8 @@ class Pool:
 
     def _start_thread(self) -> None:
         threading.Thread(target=self._run, name="oberon-pool", daemon=True).start()
-        self._threads += 1
+        with self._lock:
+            self._threads += 1
 
     def _run(self) -> None:
         try:
@@ -231,17 +235,19 @@ class Pool:
                     job.result = job.work(job)
                 except BaseException as error:
                     job.error = error
+            following = None
             with self._lock:
                 job.finished = True
-                if replaced := job.abandoned:
-                    following = None
-                else:
+                if not (is_last := job.abandoned):
                     self._end(job)
-                    # After `resize` there may be more threads than are wanted: those find the end of their queue.
-                    following = self._next() if self._active < self._size else None
+                    is_last = self._threads > self._size  # after `resize`
+                    if is_last:
+                        self._threads -= 1
+                    else:
+                        following = self._next()
             self._done.put(job)
             self._on_done()
-            if replaced:
+            if is_last:
                 return
             job = following or self._begun.get()
 

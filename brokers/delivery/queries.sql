@@ -109,6 +109,18 @@ SELECT json_group_array(json_array(next_at, id, endpoint, interrupted OR state =
     WHERE id IN (SELECT id FROM next_in_line) AND (state = 'waiting' OR lease_until < :now)
       AND held = 0 AND next_at <= :now AND endpoint NOT IN (SELECT value FROM json_each(:full)));
 
+-- name: count_fitting
+-- Of the deliveries `ids` how many, from the first, have payloads of :chars together. To know how long one is, is to read it: so no
+-- more are than that.
+WITH RECURSIVE fitting (n, chars) AS (
+    SELECT 0, 0
+    UNION ALL
+    SELECT n + 1, chars + (
+        SELECT length(payload) FROM delivery JOIN event ON event.id = delivery.event
+        WHERE delivery.id = json_extract(:ids, '$[' || n || ']'))
+    FROM fitting WHERE n < json_array_length(:ids) AND chars <= :chars)
+SELECT max(n) AS n FROM fitting WHERE chars <= :chars;
+
 -- name: claim_deliveries
 -- `ids` is a list of numbers. Each gets a lease of its own.
 UPDATE delivery SET

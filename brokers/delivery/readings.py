@@ -61,8 +61,8 @@ class Readings:
         return [job for job in self._pool.under_way if isinstance(job.key, EventClaim)]
 
     def begin(self, claim: EventClaim) -> None:
-        """Hand it to the pool, before all deliveries that wait there. Raises RuntimeError if the machine gives no thread."""
-        self._pool.submit(claim, partial(self.read, claim), READ_TIMEOUT_S, at_once=True)
+        """Hand it to the pool. Raises RuntimeError if the machine gives no thread."""
+        self._pool.submit(claim, partial(self.read, claim), READ_TIMEOUT_S)
 
     # ------------------------------------------------------------------------------------------------------ in a pool thread
 

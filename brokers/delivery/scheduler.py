@@ -193,7 +193,10 @@ class Scheduler:
             claims.append(event)
             if event.interrupted:
                 return claims
-        most, quick, ahead = max(0, free - len(claims)), self._deliveries.quick, self._deliveries.room
+        quick, ahead = self._deliveries.quick, self._deliveries.room
+        most = max(0, free - len(claims))
+        if not most and not claims and (waiting := self._pool.waiting) and all(job.is_quick for job in waiting):
+            most = 1  # likewise; without that, whoever is not quick would wait until all that is quick is gone
         if most or (quick and ahead):
             claims += self._outbox.claim_deliveries(LEASE_S, self._worker.limits.per_host, most, quick=quick, ahead=ahead)
         return claims
@@ -207,21 +210,18 @@ class Scheduler:
             try:
                 self._begin(claim)
             except (OutboxError, RuntimeError):
-                for other in claims:
-                    self._outbox.release(other)
+                self._deliveries.returned += [claim, *claims]
+                with suppress(OutboxError):  # the next turn tries again
+                    self._end()
                 raise
 
     def _begin(self, claim: Claim) -> None:
-        try:
-            if isinstance(claim, DeliveryClaim):
-                self._deliveries.begin(claim)
-            elif self._readings.was_tried_enough(claim):
-                self._readings.give_up(claim)
-            else:
-                self._readings.begin(claim)
-        except RuntimeError:  # the machine gives no thread now
-            self._outbox.release(claim)
-            raise
+        if isinstance(claim, DeliveryClaim):
+            self._deliveries.begin(claim)
+        elif self._readings.was_tried_enough(claim):
+            self._readings.give_up(claim)
+        else:
+            self._readings.begin(claim)
 
     # --------------------------------------------------------------------------------------------------------- housekeeping
 

@@ -5,7 +5,7 @@ from collections import Counter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from brokers.delivery import statedir
+from brokers.delivery import due, statedir
 from brokers.delivery.claims import NewDelivery
 from brokers.delivery.outbox import Outbox
 from brokers.delivery.outcome import Outcome, Verdict
@@ -15,11 +15,11 @@ from tests.support.clock import Clock
 COMPOSED = {"commits": [], "oberon": {"refs": []}}
 
 
-def read(outbox, number, *deliveries, path="/srv/git/app.git"):
+def read(outbox, number, *deliveries, path="/srv/git/app.git", composed=COMPOSED):
     """An event entered and read, with these deliveries."""
     refs = (RefUpdate("refs/heads/main", "0" * 40, "1" * 40),)
     outbox.add_event(Event(f"{number:032x}", "git", path, 1.0, "git", "ssh", refs))
-    outbox.expand(outbox.claim_event(60), COMPOSED, deliveries)
+    outbox.expand(outbox.claim_event(60), composed, deliveries)
 
 
 def to(service, endpoint="", **options):
@@ -97,6 +97,15 @@ def test_of_a_quick_endpoint_more_are_claimed_than_there_are_threads(outbox):
     outbox.finish(next(claim for claim in first if claim.service == "ci"), Outcome(Verdict.DELIVERED), None)
     assert [claim.service for claim in outbox.claim_deliveries(60, 2, 0, quick={"ci:443"}, ahead=5)] == ["ci"]
     assert Counter(claim.service for claim in outbox.claim_deliveries(60, 2, 3)) == {"chat": 1, "mail": 2}
+
+
+def test_ahead_are_claimed_no_more_payloads_than_memory_is_for(outbox, monkeypatch):
+    monkeypatch.setattr(due, "AHEAD_CHARS", 10_000)
+    for number in range(10):
+        read(outbox, number, to("ci", "ci:443"), composed={**COMPOSED, "commits": ["x" * 3000]})
+    ahead = {"quick": {"ci:443"}, "ahead": 10}
+    assert len(outbox.claim_deliveries(60, 4, 0, **ahead)) == 3
+    assert len(outbox.claim_deliveries(60, 4, 5, **ahead)) == 5, "as many as threads are free for, however long they are"
 
 
 def test_nothing_is_claimed_ahead_while_a_breaker_says_how_many(outbox, clock):

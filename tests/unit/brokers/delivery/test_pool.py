@@ -5,12 +5,13 @@ import pytest
 
 from brokers.delivery.job import GivenUp
 from brokers.delivery.pool import MAX_ABANDONED_PER_SLOT, Pool, within
+from tests.support.waiting import until
 
 
 def collect(pool, count, timeout_s=5.0):
     jobs = []
-    until = time.monotonic() + timeout_s
-    while len(jobs) < count and time.monotonic() < until:
+    end = time.monotonic() + timeout_s
+    while len(jobs) < count and time.monotonic() < end:
         jobs += pool.collect()
         time.sleep(0.002)
     assert len(jobs) == count
@@ -59,6 +60,68 @@ def test_its_size_changes_while_jobs_run():
     for number in range(2):
         pool.submit(number, lambda _: both.wait(5), 5)
     assert [job.error for job in collect(pool, 2)] == [None, None]
+    pool.close()
+
+
+def test_a_job_finds_a_thread_at_once_after_the_size_went_down_and_up():
+    pool = Pool(4)
+    gate = threading.Event()
+    for number in range(3):
+        pool.submit(number, lambda _: gate.wait(5), 5)
+    pool.resize(1)
+    pool.resize(4)
+    pool.submit("next", lambda _: "done", 5)
+    assert [job.key for job in collect(pool, 1)] == ["next"]
+    gate.set()
+    collect(pool, 3)
+    pool.close()
+
+
+def test_a_job_finds_a_thread_after_the_size_went_down_while_all_were_stuck():
+    pool = Pool(3)
+    gate = threading.Event()
+    for number in range(3):
+        pool.submit(number, lambda _: gate.wait(5), 0.05)
+    pool.resize(1)
+    assert all(job.abandoned for job in collect(pool, 3))
+    pool.submit("next", lambda _: "done", 1)
+    assert [job.result for job in collect(pool, 1)] == ["done"]
+    gate.set()
+    pool.close()
+
+
+def test_threads_that_are_too_many_end():
+    before = threading.active_count()
+    pool = Pool(4)
+    gate = threading.Event()
+    for number in range(3):
+        pool.submit(number, lambda _: gate.wait(5), 5)
+    pool.submit("short", lambda _: None, 5)
+    collect(pool, 1)
+    pool.resize(1)
+    waits = pool.submit("waits", lambda _: None, 5)
+    gate.set()
+    assert collect(pool, 4)[-1] is waits
+    until(lambda: threading.active_count() == before + 1)
+    pool.close()
+    until(lambda: threading.active_count() == before)
+
+
+def test_where_the_machine_gives_no_thread_the_size_changes_all_the_same(monkeypatch):
+    pool = Pool(1)
+    gate = threading.Event()
+    pool.submit("first", lambda _: gate.wait(5), 5)
+    waits = pool.submit("waits", lambda _: None, 5)
+
+    def refuse(_):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    pool.resize(2)
+    assert pool.waiting == [waits]
+    monkeypatch.undo()
+    assert collect(pool, 1) == [waits]
+    gate.set()
     pool.close()
 
 
@@ -117,11 +180,7 @@ def test_threads_left_behind_are_bounded():
     assert pool.free == 0
     assert pool.is_exhausted
     gate.set()
-    until = time.monotonic() + 5
-    while pool.free == 0 and time.monotonic() < until:
-        pool.collect()
-        time.sleep(0.01)
-    assert pool.free == 1
+    until(lambda: pool.collect() or pool.free == 1)
     pool.close()
 
 
@@ -254,14 +313,15 @@ def test_of_a_lane_so_many_run_at_once_and_other_lanes_go_on():
     pool.close()
 
 
-def test_one_that_cannot_wait_goes_before_all_that_do():
+def test_one_that_is_not_quick_goes_before_the_quick_ones_that_wait():
     pool = Pool(1)
     gate = threading.Event()
     pool.submit("first", lambda _: gate.wait(5), 5)
-    pool.submit("waits", lambda _: None, 5)
-    pool.submit("urgent", lambda _: None, 5, at_once=True)
+    for number in range(2):
+        pool.submit(f"quick {number}", lambda _: None, 5, lane="ci:443", is_quick=True)
+        pool.submit(number, lambda _: None, 5)
     gate.set()
-    assert [job.key for job in collect(pool, 3)] == ["first", "urgent", "waits"]
+    assert [job.key for job in collect(pool, 5)] == ["first", 0, 1, "quick 0", "quick 1"]
     pool.close()
 
 
