@@ -210,10 +210,10 @@ def _listening(
     found = program(name)
     assert found is not None, f"there is no {name}"
     log = folder / f"{Path(name).name}.log"
+    # Not the environment of the test that asks for it first: with that its HOME goes, and all that runs there (tests.support.processes).
+    own = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "HOME": str(folder), **(environment or {})}
     with log.open("ab") as sink:
-        process = subprocess.Popen(
-            [found, *argv], stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, env={**os.environ, **(environment or {})}
-        )
+        process = subprocess.Popen([found, *argv], stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, env=own)
     try:
         deadline = time.monotonic() + READY_S
         while not all(map(_is_open, (at.port, at.tls_port))):
