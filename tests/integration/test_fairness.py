@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import statistics
 import subprocess
-import threading
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -13,27 +12,17 @@ from pathlib import Path
 
 import pytest
 
-from brokers.cli.sources import by_scm
-from brokers.delivery import spool, statedir, wake
-from brokers.delivery.claims import NewDelivery
+from brokers.delivery import spool, wake
 from brokers.delivery.control import breakers
 from brokers.delivery.outbox import Outbox
-from brokers.delivery.scheduler import Limits
-from brokers.delivery.worker import Worker
-from brokers.secrets import resolver
-from brokers.testing import Receiver
 from githooks.post_receive import hand_over
-from payload.build import compose
-from payload.push import Event, RefUpdate
 from tests.support.git import GitServer
 from tests.support.hooked import SCRIPTS, git_settings
 from tests.support.receiving import Arrivals, BlackHole
-from tests.support.sample_pushes import SAMPLES
 
 PUSHES = 200
 PAUSE_S = 0.015  # between two, of which each third is for the same worker
 PER_HOST = 4
-BACKLOG = 400
 MOST_S = 1.0
 MOST_TIMES = 1.5
 # A few turns of the kernel's scheduler: three workers and this process, with their receivers, share what processors there are.
@@ -137,45 +126,6 @@ def test_a_service_that_never_answers_holds_up_no_other(install):
     assert parked.taken >= PER_HOST
     most_s = min(MOST_S, MOST_TIMES * without_s + NOISE_S)
     assert max(with_s.values()) < most_s, f"p95 {without_s:.3f} s alone, with a service that never answers {with_s}"
-
-
-def test_a_backlog_to_a_quick_service_that_takes_every_thread_holds_up_no_other(git_server, state_dir):
-    """Of it deliveries are claimed ahead; what is due after all of them, to an endpoint that nothing is known of, has its turn too."""
-    server = git_server()
-    with Receiver() as quick, Receiver() as other:
-        for service, url in {"quick": quick.url, "other": other.url}.items():
-            server.config(f"service.{service}.broker", "post")
-            server.config(f"service.{service}.url", url)
-        statedir.prepare(str(state_dir))
-        with Outbox.open(str(state_dir), time.time) as outbox, outbox.write():
-            for number in range(BACKLOG):
-                enter(outbox, server, number, NewDelivery("quick", "post", endpoint=f"127.0.0.1:{quick.port}"))
-            enter(outbox, server, BACKLOG, NewDelivery("other", "post", endpoint=f"127.0.0.1:{other.port}"))
-        with in_process(Worker(str(state_dir), by_scm(), resolver({}), Limits(workers=PER_HOST, per_host=PER_HOST))):
-            other.wait(1, 20)
-            before = len(quick.requests)
-            quick.wait(BACKLOG, 20)
-    assert before < BACKLOG / 2
-
-
-def enter(outbox: Outbox, server: GitServer, number: int, delivery: NewDelivery) -> None:
-    """A push that has been read, for one service."""
-    refs = (RefUpdate("refs/heads/main", "0" * 40, "1" * 40),)
-    outbox.add_event(Event(f"{number:032x}", "git", str(server.path), time.time(), "ann", "ssh", refs))
-    claim = outbox.claim_event(60)
-    assert claim is not None
-    outbox.expand(claim, compose(SAMPLES["git-push"].push), [delivery])
-
-
-@contextmanager
-def in_process(worker: Worker):
-    thread = threading.Thread(target=worker.run)
-    thread.start()
-    try:
-        yield
-    finally:
-        worker.stop()
-        thread.join(20)
 
 
 def open_breakers(installation: Installation) -> int:
