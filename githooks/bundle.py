@@ -72,7 +72,7 @@ class _Loader(SourceFileLoader):
 def packed() -> bytes:
     """The file: Python's magic number, 4 bytes; then, marshalled, this module's code and what `Bundle` takes.
 
-    Raises ImportError if a module is not there as source, OSError if that cannot be read.
+    Raises ImportError if a module is not there as source, OSError if that cannot be read, SyntaxError or ValueError if it is cut off.
     """
     modules = {}
     for name in MODULES:
@@ -83,7 +83,7 @@ def packed() -> bytes:
 
 
 def is_current(content: bytes) -> bool:
-    """Whether `content`, a file's, is what `packed` gives now. Raises ValueError, EOFError or TypeError if it is cut off."""
+    """Whether `content`, a file's, is what `packed` gives now. May raise any Exception if it is damaged."""
     if content[:4] != MAGIC_NUMBER:
         return False
     _, modules = loads(content[4:])  # noqa: S302 - as above

@@ -41,7 +41,7 @@ except Exception:
     pass  # its modules are then found one by one
 try:
     from githooks.post_receive import main
-except ImportError:  # Oberon has been installed anew, elsewhere
+except Exception:  # Oberon has been installed anew, elsewhere; or a file is damaged
     posix.execv({script!r}, sys.argv)
 posix._exit(main())
 """
@@ -65,23 +65,29 @@ def script() -> Path:
 
 
 def renew() -> None:
-    """Make the bundle anew if Oberon has been upgraded since: until that is done its hooks start more slowly, no more."""
+    """Make both anew if Oberon has been upgraded since: until that is done its hooks start more slowly, no more. Raises nothing.
+
+    Both, for it may be elsewhere now, and the script is to find there what the bundle does not have.
+    """
     bundle = (Path(sys.prefix) / "libexec" / SCRIPT).with_suffix(".bundle")
     try:
         is_current = bundles.is_current(bundle.read_bytes())
     except OSError:
         return  # there is none to be renewed
-    except (ValueError, EOFError, TypeError):
+    except Exception:  # of a damaged one `marshal` may raise SystemError and MemoryError too
         is_current = False
     if not is_current:
-        _pack(bundle)
+        try:
+            script()
+        except ConfigError:
+            pass  # not by this one, which has no console script
 
 
 def _pack(bundle: Path) -> None:
     try:
         _write(bundle, bundles.packed(), 0o644)
-    except (ImportError, OSError):
-        pass  # it only takes longer
+    except (ImportError, OSError, SyntaxError, ValueError):
+        pass  # a source is not there, or not whole; it only takes longer
 
 
 def _console_script() -> Path:

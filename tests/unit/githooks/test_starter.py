@@ -129,11 +129,27 @@ def _of_other_sources(content):
     return content[:4] + marshal.dumps((code, changed))
 
 
-@pytest.mark.parametrize("spoil", [_nothing, _of_another_python, _cut_off, _of_other_sources])
+def _impossible(content):
+    return content[:7] + b"\xff\xff\xff\xff" + content[11:]  # how many arguments the first code has
+
+
+SPOILT = [_nothing, _of_another_python, _cut_off, _of_other_sources, _impossible]
+
+
+@pytest.mark.parametrize("spoil", SPOILT)
 def test_a_bundle_that_does_not_fit_is_passed_over(prefix, pushed, spoil):
     install.install(str(pushed.path))
     spoilt = starter.script().with_suffix(".bundle")
     spoilt.write_bytes(spoil(spoilt.read_bytes()))
+    assert "recorded this push as" in push(pushed, oberon_verbose="true")
+
+
+def test_where_code_in_it_is_damaged_the_console_script_is_asked(prefix, pushed):
+    install.install(str(pushed.path))
+    damaged = starter.script().with_suffix(".bundle")
+    content = damaged.read_bytes()
+    code, modules = marshal.loads(content[4:])
+    damaged.write_bytes(content[:4] + marshal.dumps((code, {name: (*made, b"no code") for name, (*made, _) in modules.items()})))
     assert "recorded this push as" in push(pushed, oberon_verbose="true")
 
 
@@ -143,7 +159,7 @@ def test_without_a_bundle_it_works_too(prefix, pushed):
     assert "recorded this push as" in push(pushed, oberon_verbose="true")
 
 
-@pytest.mark.parametrize("spoil", [_nothing, _of_another_python, _cut_off, _of_other_sources])
+@pytest.mark.parametrize("spoil", SPOILT)
 def test_after_an_upgrade_the_worker_makes_it_anew(prefix, spoil):
     beside = starter.script().with_suffix(".bundle")
     made = beside.stat()
@@ -154,6 +170,28 @@ def test_after_an_upgrade_the_worker_makes_it_anew(prefix, spoil):
     starter.renew()
     assert beside.read_bytes() == fresh
     assert stat.S_IMODE(beside.stat().st_mode) == 0o644
+
+
+def test_after_a_move_the_worker_makes_the_script_anew_too(prefix, pushed):
+    path = starter.script()
+    fresh = path.read_text()
+    path.write_text(fresh.replace(repr(str(Path(install.__file__).parents[1])), repr(sysconfig.get_path("stdlib"))))
+    beside = path.with_suffix(".bundle")
+    beside.write_bytes(_of_other_sources(beside.read_bytes()))
+    starter.renew()
+    assert path.read_text() == fresh
+    install._put(pushed.path / "hooks/post-receive", lambda draft: draft.symlink_to(path))
+    assert "recorded this push as" in push(pushed, oberon_verbose="true")
+
+
+def test_a_source_that_is_not_whole_yet_does_not_stop_the_worker(prefix, tmp_path, monkeypatch):
+    beside = starter.script().with_suffix(".bundle")
+    before = beside.read_bytes()
+    (tmp_path / "half_written.py").write_text("def half(")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(bundle, "MODULES", ("half_written",))
+    starter.renew()
+    assert beside.read_bytes() == before
 
 
 def test_where_there_is_none_it_is_not_made(prefix):
