@@ -3,13 +3,15 @@
 import threading
 import time
 from collections import Counter
+from contextlib import contextmanager
 
 import pytest
 
 from brokers.cli.sources import by_scm
-from brokers.delivery import breaker, control, record, spool, statedir
-from brokers.delivery.outbox import Outbox
-from brokers.delivery.scheduler import Limits
+from brokers.delivery import breaker, control, record, scheduler, spool, statedir
+from brokers.delivery.outbox import Outbox, OutboxError
+from brokers.delivery.pool import Pool
+from brokers.delivery.scheduler import Limits, Scheduler
 from brokers.delivery.worker import Worker
 from brokers.secrets import resolver
 from brokers.testing import Receiver
@@ -112,6 +114,76 @@ def test_what_was_claimed_ahead_for_a_service_that_now_hangs_is_given_back(serve
         assert of_ci["delivered", True] == 8
         assert sum(of_ci.values()) == 60
         assert of_ci["waiting", False] + of_ci["parked", False] >= 60 - len(hanging.requests)
+
+
+@contextmanager
+def backlog_read(server, state_dir, count, **limits):
+    """A worker that has read as many pushes, and delivers them when the function is called that it gives."""
+    clone = server.clone()
+    node = clone.commit({"file": "1"})
+    (server.path / "hooks/post-receive").unlink()
+    clone.push()
+    backlog(server, state_dir, node, count)
+    worker = Worker(str(state_dir), by_scm(), resolver({}), Limits(**limits))
+    thread = threading.Thread(target=worker.run)
+    with Outbox.open(str(state_dir), time.time) as outbox:
+        names = [one.service for one in worker.configuration("git", str(server.path)).services]
+        for name in names:
+            control.disable(outbox, name, None, "")
+        thread.start()
+        try:
+            until(lambda: states(state_dir) == ["disabled"] * count * len(names))
+
+            def let_go():
+                with outbox.write():
+                    for name in names:
+                        control.enable(outbox, name, None)
+                worker._bell.ring()
+
+            yield let_go
+        finally:
+            worker.stop()
+            thread.join(20)
+    assert not thread.is_alive()
+
+
+def test_what_was_claimed_ahead_is_not_attempted_once_one_has_failed(server, state_dir, receiver, monkeypatch):
+    """However long the loop takes to see it: its disk is slow here."""
+    exchange = Scheduler._exchange
+    monkeypatch.setattr(Scheduler, "_exchange", lambda self: (time.sleep(0.1), exchange(self))[1])
+    receiver.answer(200, times=20)
+    receiver.answer(503, times=None)
+    service(server, "ci", "post", url=receiver.url)
+    with backlog_read(server, state_dir, 60, workers=8, per_host=4) as let_go:
+        let_go()
+        until(lambda: "parked" in states(state_dir))
+    assert len(receiver.requests) <= 20 + 3 * 4
+    with Outbox.open(str(state_dir), time.time) as outbox:
+        assert sum(one.attempts for one in record.deliveries(outbox)) == len(receiver.requests)
+
+
+def test_what_finds_no_thread_is_given_back_even_where_the_outbox_is_locked_then(server, state_dir, receiver, monkeypatch):
+    monkeypatch.setattr(scheduler, "SCAN_S", 0.1)
+    service(server, "ci", "post", url=receiver.url)
+    refused = []
+
+    def once(error, real):
+        def called(*args, **kwargs):
+            if error not in refused:
+                refused.append(error)
+                raise error
+            return real(*args, **kwargs)
+
+        return called
+
+    with backlog_read(server, state_dir, 4, workers=8, per_host=4) as let_go:
+        monkeypatch.setattr(Outbox, "release", once(OutboxError(str(state_dir), "locked"), Outbox.release))
+        monkeypatch.setattr(Pool, "submit", once(RuntimeError("can't start new thread"), Pool.submit))
+        let_go()
+        until(lambda: states(state_dir) == ["delivered"] * 4)
+    assert len(refused) == 2
+    with Outbox.open(str(state_dir), time.time) as outbox:
+        assert [one.attempts for one in record.deliveries(outbox)] == [1] * 4
 
 
 def test_a_service_that_says_it_is_gone_is_switched_off_and_the_alert_says_so(server, state_dir, receiver, mailbox, worker):

@@ -1,5 +1,7 @@
+import random
 import threading
 import time
+from collections import Counter
 
 import pytest
 
@@ -91,7 +93,7 @@ def test_a_job_finds_a_thread_after_the_size_went_down_while_all_were_stuck():
 
 
 def test_threads_that_are_too_many_end():
-    before = threading.active_count()
+    before = {*threading.enumerate()}  # some of which, others' pools', may end meanwhile
     pool = Pool(4)
     gate = threading.Event()
     for number in range(3):
@@ -102,9 +104,9 @@ def test_threads_that_are_too_many_end():
     waits = pool.submit("waits", lambda _: None, 5)
     gate.set()
     assert collect(pool, 4)[-1] is waits
-    until(lambda: threading.active_count() == before + 1)
+    until(lambda: len({*threading.enumerate()} - before) == 1)
     pool.close()
-    until(lambda: threading.active_count() == before)
+    until(lambda: {*threading.enumerate()} <= before)
 
 
 def test_where_the_machine_gives_no_thread_the_size_changes_all_the_same(monkeypatch):
@@ -393,3 +395,46 @@ def test_a_job_is_waited_for_no_longer_than_it_may_take():
     assert time.monotonic() - began < 1
     gate.set()
     assert within(lambda _: 42, 5).result == 42
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_whatever_is_done_with_it_each_job_ends_once_or_is_taken_back(seed):
+    """Submitted, taken back, given up and collected in any order, with fewer threads and more."""
+    draw = random.Random(seed)
+    pool = Pool(4, per_lane=2)
+    ran, lock, stuck = Counter(), threading.Lock(), threading.Event()
+    running, most = Counter(), Counter()
+
+    def work(job):
+        number, is_stuck = job.key
+        with lock:
+            ran[number] += 1
+            if not is_stuck:
+                running.update((job.lane, "all"))
+                most[job.lane], most["all"] = max(most[job.lane], running[job.lane]), max(most["all"], running["all"])
+        if is_stuck:
+            stuck.wait()
+            return
+        time.sleep(draw.choice((0, 0, 0.001)))
+        with lock:
+            running.subtract((job.lane, "all"))
+
+    submitted, collected, withdrawn = [], Counter(), set()
+    for number in range(600):
+        is_stuck = number % 100 == 99
+        options = {"lane": draw.choice(("ci:443", "chat:443")), "is_quick": draw.random() < 0.5}
+        submitted.append(pool.submit((number, is_stuck), work, 0.01 if is_stuck else 60, **options))
+        if draw.random() < 0.1:
+            pool.resize(draw.randint(1, 4), per_lane=2)
+        if draw.random() < 0.3 and (waiting := pool.waiting) and pool.withdraw(job := draw.choice(waiting)):
+            withdrawn.add(job.key)
+        collected.update(job.key for job in pool.collect())
+    pool.resize(4, per_lane=2)
+    until(lambda: collected.update(job.key for job in pool.collect()) or not pool.under_way)
+    stuck.set()
+    assert all(collected[job.key] + (job.key in withdrawn) == 1 for job in submitted)
+    assert all(ran[job.key[0]] == (job.key not in withdrawn) for job in submitted)
+    assert max(most["ci:443"], most["chat:443"]) <= 2
+    assert most["all"] <= 4
+    assert pool.free == 4
+    pool.close()
