@@ -69,9 +69,11 @@ def states(state_dir):
 
 def test_what_is_pushed_during_an_outage_arrives_after_it(server, state_dir, worker, monkeypatch):
     monkeypatch.setattr(breaker, "FIRST_PROBE_S", 0.5)
+    monkeypatch.setattr(breaker, "LONGEST_PROBE_S", 1.0)
     with Receiver() as before:
         port = before.port
-    service(server, "ci", "post", url=f"http://127.0.0.1:{port}/hook")
+    # However slowly the pushes come, no wait of their own is longer than the breaker's.
+    service(server, "ci", "post", url=f"http://127.0.0.1:{port}/hook", retry=", ".join(["0.1s"] * 200))
     nodes = pushes(server.clone(), 8)
     until(lambda: states(state_dir) == ["parked"] * 8)
     with Receiver(port=port) as back:
