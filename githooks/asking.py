@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 # --null, so that values may have newlines; a key without `=` comes without a newline after it (git-config(1)).
 COMMAND = ("git", "config", "--null", "--show-origin", "--get-regexp", r"^(oberon|service)\.")
 _NULL = "/dev/null"
+_STDOUT, _STDERR = 1, 2
 _NOTHING_FOUND = 1  # git config's exit status for "no key matched"
 
 
@@ -53,9 +54,11 @@ def values(
         # Named outright, git asks for no safe.directory: the worker may run as another user than the repository's owner.
         environment["GIT_DIR"] = git_dir
     environment["LC_ALL"] = "C"  # which is quicker, and there everywhere; what git says of a path, it says byte for byte
-    status, output, said = _run(command, environment, meanwhile)
+    status, output = _run(command, environment, _STDOUT, meanwhile)
     if status not in (0, _NOTHING_FOUND):
-        raise ConfigUnreadable(git_dir or "this machine", text(said).strip() or f"exit status {status}")
+        # Asked again for its reason alone: of two pipes read one after the other, the second may fill, and git stand still.
+        said = text(_run(command, environment, _STDERR)[1]).strip()
+        raise ConfigUnreadable(git_dir or "this machine", said or f"exit status {status}")
     fields = output.split(b"\0")
     found: list[tuple[str, str, str | None]] = []
     for origin, item in zip(fields[0::2], fields[1::2], strict=False):
@@ -72,10 +75,11 @@ def _file_of(origin: str, git_dir: str | None) -> str:
     return path if path.startswith("/") or git_dir is None else f"{git_dir}/{path}"
 
 
-def _run(command: tuple[str, ...], environment: dict[str, str], meanwhile: "Callable[[], object]") -> tuple[int, bytes, bytes]:
-    """Exit status, stdout and stderr. `subprocess` would cost the hook 22 ms."""
-    out_read, out_write = posix.pipe()
-    said_read, said_write = posix.pipe()
+def _run(
+    command: tuple[str, ...], environment: dict[str, str], wanted: int, meanwhile: "Callable[[], object]" = lambda: None
+) -> tuple[int, bytes]:
+    """Exit status, and what it wrote to `wanted`, _STDOUT or _STDERR. `subprocess` would cost the hook 22 ms."""
+    read, write = posix.pipe()
     try:
         pid = posix.posix_spawnp(
             command[0],
@@ -83,24 +87,19 @@ def _run(command: tuple[str, ...], environment: dict[str, str], meanwhile: "Call
             environment,
             file_actions=[
                 (posix.POSIX_SPAWN_OPEN, 0, _NULL, posix.O_RDONLY, 0),
-                (posix.POSIX_SPAWN_DUP2, out_write, 1),
-                (posix.POSIX_SPAWN_DUP2, said_write, 2),
+                (posix.POSIX_SPAWN_DUP2, write, wanted),  # first: where one of them was closed, `write` may have its number
+                (posix.POSIX_SPAWN_OPEN, _STDOUT + _STDERR - wanted, _NULL, posix.O_WRONLY, 0),
             ],
         )
     except BaseException:
-        posix.close(out_read)
-        posix.close(said_read)
+        posix.close(read)
         raise
     finally:
-        posix.close(out_write)
-        posix.close(said_write)
+        posix.close(write)
     meanwhile()
-    # stderr is read second: git says at most a line there, which the pipe holds.
-    output = read_all(out_read)
-    said = read_all(said_read)
-    posix.close(out_read)
-    posix.close(said_read)
-    return posix.waitstatus_to_exitcode(posix.waitpid(pid, 0)[1]), output, said
+    output = read_all(read)
+    posix.close(read)
+    return posix.waitstatus_to_exitcode(posix.waitpid(pid, 0)[1]), output
 
 
 def read_all(descriptor: int) -> bytes:

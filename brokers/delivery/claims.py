@@ -69,6 +69,8 @@ class DeliveryClaim:
     """As of an event."""
     is_alert: bool = False
     """Of Oberon's own, about another delivery or service."""
+    is_probe: bool = False
+    """The one that the open breaker of its endpoint lets through."""
 
     def composed(self) -> dict[str, Any]:
         """The payload less `broker` and `service` (`payload.build.compose`); a new one each time."""

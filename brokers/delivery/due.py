@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Container, Iterable
 from typing import Any, NamedTuple
 
 from brokers.delivery import breaker
@@ -63,10 +63,10 @@ def claim(
         turn += more
     if len(turn) > most:
         del turn[max(most, _fitting(run, turn)) :]
-    claims = _claimed(run, turn, lease, now + lease_s) if turn else []
-    for due in turn:
-        if due.endpoint in probed:
-            breaker.claimed(run, due.endpoint, now)
+    claims = _claimed(run, turn, lease, now + lease_s, probed) if turn else []
+    for claim in claims:
+        if claim.is_probe:
+            breaker.claimed(run, claim.endpoint, now)
     return claims
 
 
@@ -90,15 +90,15 @@ def _fitting(run: Run, turn: list[_Due]) -> int:
     return n
 
 
-def _claimed(run: Run, turn: list[_Due], lease: str, until: float) -> list[DeliveryClaim]:
+def _claimed(run: Run, turn: list[_Due], lease: str, until: float, probed: Container[str]) -> list[DeliveryClaim]:
     ids = json.dumps([due.id for due in turn])
     run("claim_deliveries", ids=ids, lease=lease, until=until)
     lines: str = run("claimed_deliveries", ids=ids).fetchone()["lines"]
-    claims = {claim.id: claim for claim in map(_claim, lines.split("\n"))}
+    claims = {claim.id: claim for claim in (_claim(line, probed) for line in lines.split("\n"))}
     return [claims[due.id] for due in turn]
 
 
-def _claim(line: str) -> DeliveryClaim:
+def _claim(line: str, probed: Container[str]) -> DeliveryClaim:
     """From a line of `claimed_deliveries`."""
     columns, event, payload = line.split("\t")
     row: dict[str, Any] = json.loads(columns)
@@ -110,4 +110,5 @@ def _claim(line: str) -> DeliveryClaim:
         repository=record["path"],
         payload=payload,
         is_alert="alert" in record,
+        is_probe=row["endpoint"] in probed,
     )

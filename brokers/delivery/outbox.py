@@ -222,13 +222,15 @@ class Outbox(Database):
             return consequences.expire(run, self._clock())
 
     def release(self, claim: Claim) -> bool:
-        """Give a claim back unused: due at once, the attempt not counted. False if the lease was lost."""
+        """Give a claim back unused: due at once, or when its endpoint is tried next, the attempt not counted. False if the lease
+        was lost.
+        """
         with self.write() as run:
             if isinstance(claim, EventClaim):
                 return run("release_event", lease=claim.lease).rowcount == 1
             released = run("release_delivery", lease=claim.lease).rowcount == 1
             if released:
-                run("probe_now", id=claim.id, now=self._clock())  # it may have been the probe
+                run("probe_now" if claim.is_probe else "park_again", id=claim.id, now=self._clock())
             return released
 
     def renew(self, claims: Sequence[Claim], lease_s: float) -> None:
@@ -247,7 +249,7 @@ class Outbox(Database):
         of_workers = {"leases": f"{_WORKERS}*", "now": self._clock(), "wait_s": SUSPECT_WAIT_S}
         with self.write() as run:
             ended = run("end_event_leases", **of_workers).rowcount + run("end_delivery_leases", **of_workers).rowcount
-            run("park_again", now=of_workers["now"])
+            run("park_all_again", now=of_workers["now"])
             return ended
 
     def redeliver(self, delivery: int) -> bool:

@@ -184,6 +184,11 @@ UPDATE delivery SET
 WHERE state = 'leased' AND lease GLOB :leases;
 
 -- name: park_again
+-- If the breaker of its endpoint was opened meanwhile.
+UPDATE delivery SET next_at = breaker.open_until FROM breaker
+WHERE delivery.id = :id AND breaker.endpoint = delivery.endpoint AND breaker.open_until > max(:now, delivery.next_at);
+
+-- name: park_all_again
 -- What became due while the breaker of its endpoint is open.
 UPDATE delivery SET next_at = (SELECT open_until FROM breaker WHERE breaker.endpoint = delivery.endpoint)
 WHERE state = 'waiting' AND endpoint IN (SELECT endpoint FROM breaker WHERE open_until > :now)

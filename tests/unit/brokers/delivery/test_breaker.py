@@ -125,6 +125,17 @@ def test_a_probe_that_is_given_back_is_made_again_at_once(outbox, clock):
     assert outbox.claim_delivery(60, PER_HOST) is None
 
 
+def test_what_was_claimed_before_the_breaker_opened_and_is_given_back_is_no_probe(outbox, clock):
+    for number in range(breaker.OPENS_AFTER + 1):
+        enter(outbox, number)
+    ahead = outbox.claim_delivery(60, PER_HOST)
+    for _ in range(breaker.OPENS_AFTER):
+        assert attempt(outbox, clock, DOWN) is not None
+    assert outbox.release(ahead)
+    assert outbox.claim_delivery(60, PER_HOST) is None
+    assert outbox.next_due_at() == clock.now + breaker.FIRST_PROBE_S
+
+
 def test_when_it_is_back_what_was_parked_goes_out_oldest_first_and_four_at_once(outbox, clock):
     broken(outbox, clock, waiting=10)
     clock.now += breaker.FIRST_PROBE_S
