@@ -148,7 +148,7 @@ def _forget_the_push() -> None:
 
 @contextmanager
 def _obeying_signals(worker: Worker) -> Iterator[None]:
-    """Within it, SIGTERM and SIGINT stop the worker; the second one does what it does by default. SIGHUP has it read all anew.
+    """Within it, SIGTERM and SIGINT stop the worker; the second one kills it. SIGHUP has it read all anew.
 
     At a terminal SIGHUP says that the terminal is gone, and stops it too.
     """
@@ -159,9 +159,10 @@ def _obeying_signals(worker: Worker) -> Iterator[None]:
         if number == signal.SIGHUP and not hangs_up:
             worker.reload()
             return
-        # Not what there was before: a shell that starts us in the background has SIGINT ignored.
+        # Not what there was before: a shell that starts us in the background has SIGINT ignored. Nor a KeyboardInterrupt, which
+        # may come where a lock is held: whoever waits for that then never ends.
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
         worker.stop()
 
     for number in before:

@@ -9,10 +9,17 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
 _BLOCK = re.compile(r"```console\n(.*?)```", re.DOTALL)
+_LISTENING = re.compile(r"python -m brokers\.testing (\d+).*&$")
+_IS_AT_REST = """
+import json, sys
+found = json.load(sys.stdin)
+sys.exit(any(found[kind].get(state) for kind in ("spool", "pushes", "deliveries") for state in ("waiting", "leased")))
+"""
 TIMEOUT_S = 90
 
 
@@ -40,9 +47,14 @@ def steps(markdown: str, name: str) -> list[Step]:
 
 
 def run(todo: list[Step], cwd: Path) -> list[list[str]]:
-    """What each command answered, both streams, all in one shell that begins in `cwd`."""
+    """What each command answered, both streams, all in one shell that begins in `cwd`.
+
+    Nobody types as fast as that: what is started to listen at a port does before the next command, and after a `sleep` nothing is
+    left to deliver, however slow the machine is.
+    """
     mark = "@@ end of step @@"
-    script = "".join(f"{step.command}\necho; echo '{mark}'\n" for step in todo) + "kill $(jobs -p) 2>/dev/null\n"
+    script = "".join(f"{step.command}\n{_settled(step.command)}echo; echo '{mark}'\n" for step in todo)
+    script += "kill $(jobs -p) 2>/dev/null\n"
     done = subprocess.run(
         ["bash"],
         cwd=cwd,
@@ -56,6 +68,15 @@ def run(todo: list[Step], cwd: Path) -> list[list[str]]:
     parts = done.stdout.split(f"\n{mark}\n")
     assert len(parts) == len(todo) + 1, done.stdout
     return [part.splitlines() for part in parts[:-1]]
+
+
+def _settled(command: str) -> str:
+    """Shell commands that say nothing, and end when what `command` began has come about."""
+    if found := _LISTENING.search(command):
+        return f"until (: < /dev/tcp/127.0.0.1/{found[1]}) 2>/dev/null; do sleep 0.05; done\n"
+    if command.startswith("sleep "):
+        return f"until oberon status --json | '{sys.executable}' -c '{_IS_AT_REST}'; do sleep 0.2; done\n"
+    return ""
 
 
 def differs(step: Step, answered: list[str]) -> str:
