@@ -115,10 +115,14 @@ class Deliveries:
         return 0 if sum(len(claim.payload) for claim in waiting) >= AHEAD_CHARS else max(0, AHEAD - len(waiting))
 
     def take_back(self, *, all_of_them: bool = False) -> None:
-        """Of what waits in the pool, what has done so for AHEAD_S or goes to an endpoint that is not quick any more."""
-        for job in self._pool.waiting:
+        """Of what waits in the pool, what has done so for AHEAD_S, goes to an endpoint that is not quick any more, or to a service
+        that was switched off. Raises OutboxError.
+        """
+        waiting = self._pool.waiting
+        off = {row["lease"] for row in self._outbox.ask("switched_off")} if waiting and not all_of_them else ()
+        for job in waiting:
             is_late = job.submitted + AHEAD_S <= time.monotonic()
-            if all_of_them or is_late or (job.is_quick and job.lane not in self._quick):
+            if all_of_them or is_late or job.key.lease in off or (job.is_quick and job.lane not in self._quick):
                 self._quick.discard(job.lane)
                 if self._pool.withdraw(job):
                     self.returned.append(job.key)

@@ -562,6 +562,10 @@ WHERE service = :service AND (:repository = '' OR repository = :repository) AND 
     WHERE name = delivery.service AND service.repository IN (delivery.repository, '') AND disabled_at IS NOT NULL)
 RETURNING id, endpoint;
 
+-- name: switched_off
+-- The leases on deliveries whose service was switched off since they were claimed.
+SELECT lease FROM delivery WHERE state = 'leased' AND held = 1;
+
 -- name: give_up_waiting
 UPDATE delivery SET state = 'dead', reason = :reason, finished_at = :now
 WHERE repository = :repository AND service = :service AND state = 'waiting';

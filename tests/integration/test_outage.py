@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from brokers.cli.sources import by_scm
-from brokers.delivery import breaker, control, record, scheduler, spool, statedir
+from brokers.delivery import breaker, control, deliveries, record, scheduler, spool, statedir
 from brokers.delivery.outbox import Outbox, OutboxError
 from brokers.delivery.pool import Pool
 from brokers.delivery.scheduler import Limits, Scheduler
@@ -162,6 +162,35 @@ def test_what_was_claimed_ahead_is_not_attempted_once_one_has_failed(server, sta
     assert len(receiver.requests) <= 20 + 3 * 4
     with Outbox.open(str(state_dir), time.time) as outbox:
         assert sum(one.attempts for one in record.deliveries(outbox)) == len(receiver.requests)
+
+
+class Gate:
+    """The body of an answer that ends when it is opened."""
+
+    def __init__(self):
+        self.opened = threading.Event()
+
+    def __iter__(self):
+        self.opened.wait(60)
+        yield b"at last"
+
+
+def test_what_was_claimed_ahead_for_a_service_is_not_sent_once_that_is_switched_off(server, state_dir, receiver, monkeypatch):
+    monkeypatch.setattr(deliveries, "QUICK_S", 1.0)  # even on a slow machine
+    monkeypatch.setattr(deliveries, "AHEAD_S", 60.0)
+    gate = Gate()
+    receiver.answer(times=8)
+    receiver.answer(body=gate, times=None)
+    service(server, "ci", "post", url=receiver.url)
+    with backlog_read(server, state_dir, 60, workers=8, per_host=4) as let_go:
+        let_go()
+        until(lambda: len(receiver.requests) == 8 + 4)
+        with Outbox.open(str(state_dir), time.time) as outbox:
+            control.disable(outbox, "ci", None, "")
+        until(lambda: states(state_dir).count("leased") == 4)
+        gate.opened.set()
+        until(lambda: Counter(states(state_dir)) == {"delivered": 12, "disabled": 48})
+    assert len(receiver.requests) == 12
 
 
 def test_what_finds_no_thread_is_given_back_even_where_the_outbox_is_locked_then(server, state_dir, receiver, monkeypatch):
