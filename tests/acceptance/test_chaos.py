@@ -50,6 +50,7 @@ def clone(git_server, state_dir, tmp_path, arrivals):
     git_settings(server, state_dir, brokerPath=str(broker_folder(tmp_path, BROKER)))
     server.config("service.own.broker", "tell")
     server.config("service.own.url", arrivals.url)
+    run(["git", "config", "--global", "oberon.perHost", "2"])  # as many a killed worker has in hand
     statedir.prepare(str(state_dir))
     link_hook(server)
     return clone

@@ -65,10 +65,14 @@ INLINE_SAYS = re.compile(
 )
 """A worker that has the outbox for longer than a pusher is to wait leaves the hook to do without."""
 WARM_S = 5.0  # a worker is given so long at most to deliver something,
-WORK_S = 9.0  # and is killed so long after that at most;
+WORK_S = 5.0  # and is killed so long after that at most;
 START_S = 0.2  # or so long at most after it has begun
 WORKERS_KILLED = {"early": 20, "at work": 4, "on answer": 1}
 """When a worker is killed -> how many of a row: before it is warm, after it is, as soon as the receiver has answered it."""
+EVENTS_APART = 300
+"""So many are delivered for each worker that is killed warm. What it has had answered and not yet written down is delivered twice,
+some two events where the machine is slow; their share of all is to tell of the code, not of the machine."""
+PATIENCE_S = 60.0  # at most, for that
 
 
 @dataclass
@@ -95,6 +99,7 @@ class Chaos:
         self._over = threading.Event()
         self._kill_on_answer = threading.Event()
         self._faults: list[BaseException] = []
+        self._killed_warm = 0
         self._row: list[str] = []
         """What is to happen to the next workers."""
         self._workers: list[subprocess.Popen[bytes]] = []
@@ -204,19 +209,30 @@ class Chaos:
         kind = self._row.pop()
         moment = draw.random()
         try:
+            if kind != "early":
+                self._await_events()
             if kind == "on answer":
                 self._kill_on_answer.set()
                 ended = _ended(worker, WARM_S)
                 self._kill_on_answer.clear()
                 if ended:
+                    self._killed_warm += 1
                     return
             if kind != "early":
                 self._await_arrival(WARM_S)
             time.sleep(moment * (START_S if kind == "early" else WORK_S))
             self._kill("worker", worker)
+            self._killed_warm += kind != "early"
             assert _ended(worker, 10.0)
         finally:
             os.close(worker)
+
+    def _await_events(self) -> None:
+        """Until EVENTS_APART have been delivered for each worker that was killed warm, and for this one."""
+        wanted = EVENTS_APART * (self._killed_warm + 1)
+        until = time.monotonic() + PATIENCE_S
+        while len(self.arrivals.events) < wanted and time.monotonic() < until and not self._over.is_set():
+            time.sleep(0.01)
 
     def _await_arrival(self, timeout_s: float) -> None:
         """Until something has arrived from now on."""
