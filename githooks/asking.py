@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 COMMAND = ("git", "config", "--null", "--show-origin", "--get-regexp", r"^(oberon|service)\.")
 _NULL = "/dev/null"
 _STDOUT, _STDERR = 1, 2
+_MOST_SAID_BYTES = 1000  # of what git says of a fault, the last: the pusher is told
 _NOTHING_FOUND = 1  # git config's exit status for "no key matched"
 
 
@@ -57,7 +58,7 @@ def values(
     status, output = _run(command, environment, _STDOUT, meanwhile)
     if status not in (0, _NOTHING_FOUND):
         # Asked again for its reason alone: of two pipes read one after the other, the second may fill, and git stand still.
-        said = text(_run(command, environment, _STDERR)[1]).strip()
+        said = text(_run(command, environment, _STDERR)[1][-_MOST_SAID_BYTES:]).strip()
         raise ConfigUnreadable(git_dir or "this machine", said or f"exit status {status}")
     fields = output.split(b"\0")
     found: list[tuple[str, str, str | None]] = []
@@ -79,6 +80,7 @@ def _run(
     command: tuple[str, ...], environment: dict[str, str], wanted: int, meanwhile: "Callable[[], object]" = lambda: None
 ) -> tuple[int, bytes]:
     """Exit status, and what it wrote to `wanted`, _STDOUT or _STDERR. `subprocess` would cost the hook 22 ms."""
+    unwanted = _STDERR if wanted == _STDOUT else _STDOUT
     read, write = posix.pipe()
     try:
         pid = posix.posix_spawnp(
@@ -88,7 +90,7 @@ def _run(
             file_actions=[
                 (posix.POSIX_SPAWN_OPEN, 0, _NULL, posix.O_RDONLY, 0),
                 (posix.POSIX_SPAWN_DUP2, write, wanted),  # first: where one of them was closed, `write` may have its number
-                (posix.POSIX_SPAWN_OPEN, _STDOUT + _STDERR - wanted, _NULL, posix.O_WRONLY, 0),
+                (posix.POSIX_SPAWN_OPEN, unwanted, _NULL, posix.O_WRONLY, 0),
             ],
         )
     except BaseException:

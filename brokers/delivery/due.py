@@ -99,7 +99,7 @@ def _claimed(run: Run, turn: list[_Due], lease: str, until: float, probed: Conta
 
 
 def _claim(line: str, probed: Container[str]) -> DeliveryClaim:
-    """From a line of `claimed_deliveries`."""
+    """From a line of `claimed_deliveries`; `probed` are the endpoints whose open breaker lets one through."""
     columns, event, payload = line.split("\t")
     row: dict[str, Any] = json.loads(columns)
     record = json.loads(event)

@@ -52,5 +52,6 @@ def test_a_git_that_says_more_than_a_pipe_holds_does_not_stand_still(git_server,
 def test_what_such_a_git_says_of_a_fault_is_told(git_server, talkative_git):
     server = git_server()
     (server.path / "config").write_text("[oops\n")
-    with pytest.raises(asking.ConfigUnreadable, match=r"\.\.\.\nfatal: bad config line 1 in file .*config$"):
+    with pytest.raises(asking.ConfigUnreadable, match=r"\.\.\.\nfatal: bad config line 1 in file .*config$") as raised:
         asking.values(str(server.path), os.environ)
+    assert len(raised.value.reason) <= 1000, "the pusher is told"
